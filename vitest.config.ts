@@ -1,0 +1,25 @@
+import { defineConfig } from 'vitest/config'
+
+// Packages resolve to their sources, so that a test never waits for a build.
+const conditions = ['@s4s/source', 'module', 'import', 'default']
+const fromSource = {
+  resolve: { conditions },
+  ssr: { resolve: { conditions, externalConditions: ['@s4s/source', 'import', 'default'] } },
+}
+
+const project = (name: string, include: string[], environment: 'node' | 'happy-dom' = 'node') => ({
+  ...fromSource,
+  test: { name, include, environment, testTimeout: 20_000, hookTimeout: 30_000 },
+})
+
+export default defineConfig({
+  test: {
+    projects: [
+      project('core', ['packages/core/src/**/*.test.ts']),
+      project('browser', ['packages/browser/src/**/*.test.{ts,tsx}'], 'happy-dom'),
+      project('node', ['packages/node/src/**/*.test.ts']),
+      project('sandbox', ['packages/sandbox/src/**/*.test.ts']),
+      project('examples', ['examples/*/*.test.ts']),
+    ],
+  },
+})
