@@ -1,0 +1,42 @@
+/** The standard `fetch`; every byte that leaves goes through one guarded caller of it. */
+export type Fetch = (input: string | URL | Request, init?: RequestInit) => Promise<Response>
+
+/** The part of Web Crypto that the SDK calls. */
+export interface CryptoPort {
+  readonly subtle: SubtleCrypto
+  getRandomValues<T extends ArrayBufferView>(array: T): T
+}
+
+/** Time: epoch milliseconds, and a wait that an `AbortSignal` ends early by rejecting with its reason. */
+export interface Clock {
+  now(): number
+  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>
+}
+
+/**
+ * Where connections and pending launches are kept: strings by key.
+ * Values hold tokens. An implementation that writes to disk encrypts them.
+ */
+export interface Store {
+  get(key: string): Promise<string | undefined>
+  /** Resolves when the value is durable. */
+  set(key: string, value: string): Promise<void>
+  delete(key: string): Promise<void>
+  /** Every key that begins with the prefix, in no particular order. */
+  keys(prefix: string): Promise<string[]>
+}
+
+/**
+ * Runs `work` while no one else, in this process or in any other that shares the store,
+ * runs work of the same name. Settles as `work` does.
+ */
+export type Lock = <T>(name: string, work: () => Promise<T>) => Promise<T>
+
+/** What the core needs of the world. `@s4s/browser` and `@s4s/node` each bring one. */
+export interface Platform {
+  readonly fetch: Fetch
+  readonly crypto: CryptoPort
+  readonly clock: Clock
+  readonly store: Store
+  readonly lock: Lock
+}

@@ -1,0 +1,48 @@
+export type Json = null | boolean | number | string | Json[] | { [key: string]: Json }
+
+/** JSON of at most `maxDepth` levels, or undefined when it is anything else. Never throws. */
+export function parseJson(text: string, maxDepth = 100): unknown {
+  if (depthOf(text) > maxDepth) return undefined
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+/** A plain object, not an array and not null. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** A non-empty string at `key`, else undefined. */
+export function stringAt(value: unknown, key: string): string | undefined {
+  if (!isObject(value)) return undefined
+  const found = value[key]
+  return typeof found === 'string' && found !== '' ? found : undefined
+}
+
+/** The strings of an array at `key`; anything else gives an empty array. */
+export function stringsAt(value: unknown, key: string): string[] {
+  if (!isObject(value)) return []
+  const found = value[key]
+  return Array.isArray(found) ? found.filter((item): item is string => typeof item === 'string') : []
+}
+
+// Counted before parsing: a deep enough value overflows the stack of whoever walks it later.
+function depthOf(text: string): number {
+  let depth = 0
+  let deepest = 0
+  let inString = false
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at)
+    if (inString) {
+      if (code === 92) at++
+      else if (code === 34) inString = false
+    } else if (code === 34) inString = true
+    else if (code === 123 || code === 91) {
+      if (++depth > deepest) deepest = depth
+    } else if (code === 125 || code === 93) depth--
+  }
+  return deepest
+}

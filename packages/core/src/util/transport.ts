@@ -1,0 +1,203 @@
+import type { Clock, Fetch } from '../ports.js'
+import type { Secret } from './secret.js'
+import { isSecure, isWithin, parseUrl } from './url.js'
+
+/** Why a request did not give an answer that may be looked at. */
+export type TransportFault =
+  | 'insecure'
+  | 'foreign'
+  | 'unreachable'
+  | 'timeout'
+  | 'too-large'
+  | 'redirected'
+  | 'bad-header'
+
+/** A fault of the transport. Its message never holds more than the host. */
+export class TransportError extends Error {
+  readonly fault: TransportFault
+  constructor(fault: TransportFault, message: string, cause?: unknown) {
+    super(message, cause === undefined ? undefined : { cause })
+    this.name = 'TransportError'
+    this.fault = fault
+  }
+}
+
+export interface TransportRequest {
+  readonly url: string
+  readonly method?: 'GET' | 'POST' | 'PUT'
+  readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | Uint8Array
+  /** The URL, and every redirect of it, must lie within one of these bases; without it, the request carries no secret. */
+  readonly within?: readonly string[]
+  /** Sent as `Authorization: Bearer …`; needs `within`. */
+  readonly bearer?: Secret
+  /** Most bytes of body to read. Default 32 MiB. */
+  readonly maxBytes?: number
+  /** Milliseconds until headers, and again between any two chunks of the body. Default 30 s. */
+  readonly idleTimeout?: number
+  /** Milliseconds for the whole exchange. Default 5 min. */
+  readonly totalTimeout?: number
+  readonly signal?: AbortSignal
+}
+
+export interface TransportResponse {
+  readonly url: string
+  readonly status: number
+  readonly headers: Headers
+  readonly bytes: Uint8Array<ArrayBuffer>
+  text(): string
+}
+
+export type Transport = (request: TransportRequest) => Promise<TransportResponse>
+
+const MiB = 1024 * 1024
+const redirectStatus = new Set([301, 302, 303, 307, 308])
+
+/**
+ * The one way out. Checks scheme, origin and base path before the secret is attached; sends without redirects,
+ * cookies, cache or referrer; reads with a cap; and settles before a deadline, whatever the server does.
+ */
+export function createTransport(world: { readonly fetch: Fetch; readonly clock: Clock }): Transport {
+  return async (request) => {
+    const url = guard(request)
+    const deadline = createDeadline(world.clock, request)
+    try {
+      const response = await deadline.race(() => world.fetch(url.href, init(request, deadline.signal)))
+      if (response.type === 'opaqueredirect' || redirectStatus.has(response.status)) {
+        void response.body?.cancel().catch(() => {})
+        throw new TransportError('redirected', `${url.host} redirects; redirects are not followed`)
+      }
+      const bytes = await readCapped(response, request.maxBytes ?? 32 * MiB, deadline, url.host)
+      return {
+        url: url.href,
+        status: response.status,
+        headers: response.headers,
+        bytes,
+        text: () => decode(bytes),
+      }
+    } catch (error) {
+      if (request.signal?.aborted) throw request.signal.reason
+      if (error instanceof TransportError) throw error
+      throw new TransportError('unreachable', `no answer from ${url.host}`, error)
+    } finally {
+      deadline.end()
+    }
+  }
+}
+
+function guard(request: TransportRequest): URL {
+  const url = parseUrl(request.url)
+  if (!url) throw new TransportError('foreign', 'not an http(s) URL without credentials')
+  if (!isSecure(url)) throw new TransportError('insecure', `${url.host} is not reached over https`)
+  const bases = request.within?.map((base) => parseUrl(base))
+  if (bases && !bases.some((base) => base !== undefined && isWithin(url, base))) {
+    throw new TransportError('foreign', `${url.host} is outside the base that this request is bound to`)
+  }
+  if (request.bearer) {
+    if (!bases) throw new TransportError('foreign', 'a token needs a base that it is bound to')
+    // RFC 6750 §2.1 b64token; a platform error about a bad header value would quote the value.
+    if (!/^[A-Za-z0-9._~+/=-]+$/.test(request.bearer.reveal())) {
+      throw new TransportError('bad-header', 'the access token holds characters that no header may hold')
+    }
+  }
+  return url
+}
+
+function init(request: TransportRequest, signal: AbortSignal): RequestInit {
+  const headers = new Headers(request.headers)
+  if (request.bearer) headers.set('authorization', `Bearer ${request.bearer.reveal()}`)
+  return {
+    method: request.method ?? 'GET',
+    headers,
+    ...(request.body === undefined ? {} : { body: request.body as BodyInit }),
+    redirect: 'manual',
+    credentials: 'omit',
+    cache: 'no-store',
+    referrerPolicy: 'no-referrer',
+    signal,
+  }
+}
+
+interface Deadline {
+  readonly signal: AbortSignal
+  race<T>(work: () => Promise<T>): Promise<T>
+  end(): void
+}
+
+// A fetch that ignores its signal, or a body that never ends, must still settle: every wait is raced.
+function createDeadline(clock: Clock, request: TransportRequest): Deadline {
+  const controller = new AbortController()
+  const stopTimers = new AbortController()
+  const idle = request.idleTimeout ?? 30_000
+  let fail: (error: unknown) => void = () => {}
+  const failed = new Promise<never>((_, reject) => {
+    fail = (error) => {
+      controller.abort(error)
+      reject(error)
+    }
+  })
+  failed.catch(() => {})
+  const onAbort = (): void => fail(request.signal?.reason)
+  if (request.signal?.aborted) onAbort()
+  request.signal?.addEventListener('abort', onAbort, { once: true })
+  const arm = (milliseconds: number, what: string, until: AbortSignal): void => {
+    clock.sleep(milliseconds, until).then(
+      () => fail(new TransportError('timeout', `${what} after ${Math.round(milliseconds / 1000)} s`)),
+      () => {},
+    )
+  }
+  arm(request.totalTimeout ?? 300_000, 'no complete answer', stopTimers.signal)
+  return {
+    signal: controller.signal,
+    race: async (work) => {
+      const done = new AbortController()
+      arm(idle, 'no sign of life', done.signal)
+      try {
+        return await Promise.race([work(), failed])
+      } finally {
+        done.abort()
+      }
+    },
+    end: () => {
+      stopTimers.abort()
+      request.signal?.removeEventListener('abort', onAbort)
+    },
+  }
+}
+
+async function readCapped(
+  response: Response,
+  maxBytes: number,
+  deadline: Deadline,
+  host: string,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const reader = response.body?.getReader()
+  if (!reader) return new Uint8Array(0)
+  const chunks: Uint8Array[] = []
+  let size = 0
+  try {
+    for (;;) {
+      const { done, value } = await deadline.race(() => reader.read())
+      if (done) break
+      size += value.byteLength
+      if (size > maxBytes) throw new TransportError('too-large', `${host} sent more than ${maxBytes} bytes`)
+      chunks.push(value)
+    }
+  } catch (error) {
+    // Not awaited: a stream that hangs in read may hang in cancel.
+    void reader.cancel().catch(() => {})
+    throw error
+  }
+  const bytes = new Uint8Array(size)
+  let at = 0
+  for (const chunk of chunks) {
+    bytes.set(chunk, at)
+    at += chunk.byteLength
+  }
+  return bytes
+}
+
+// A byte order mark is dropped and ill-formed UTF-8 is replaced: JSON parsing decides what is left of it.
+function decode(bytes: Uint8Array): string {
+  return new TextDecoder('utf-8').decode(bytes)
+}
