@@ -8,7 +8,36 @@ const profile = (name: string): string =>
 
 type Extra = { readonly includes?: readonly ResourceType[]; readonly attachments?: boolean }
 
-const row = <Name extends string>(
+/** The names of the data classes of US Core. */
+export type UsCoreClass =
+  | 'Patient'
+  | 'Allergies'
+  | 'Problems'
+  | 'Medications'
+  | 'Dispensed Medications'
+  | 'Laboratory'
+  | 'Laboratory Reports'
+  | 'Vital Signs'
+  | 'Smoking Status'
+  | 'Social History'
+  | 'Tests and Imaging'
+  | 'Assessments'
+  | 'Questionnaires'
+  | 'Procedures'
+  | 'Immunizations'
+  | 'Encounters'
+  | 'Documents'
+  | 'Care Plans'
+  | 'Care Team'
+  | 'Goals'
+  | 'Devices'
+  | 'Insurance'
+  | 'Orders'
+  | 'Specimens'
+  | 'Related Persons'
+  | 'Family History'
+
+const row = <Name extends UsCoreClass>(
   name: Name,
   type: ResourceType,
   searches: readonly SearchParams[],
@@ -20,7 +49,7 @@ const row = <Name extends string>(
 const category = (...values: readonly string[]): SearchParams[] =>
   values.map((value) => ({ category: value }))
 
-const rows = [
+const rows: readonly DataClass<UsCoreClass>[] = [
   row(
     'Patient',
     'Patient',
@@ -88,7 +117,7 @@ const rows = [
   row(
     'Smoking Status',
     'Observation',
-    [{ category: `${observationCategory}|social-history`, code: 'http://loinc.org|72166-2' }],
+    [{ code: 'http://loinc.org|72166-2' }],
     'Whether you smoke or have smoked',
     profile('smokingstatus'),
   ),
@@ -170,10 +199,7 @@ const rows = [
     'Illnesses in your family',
     'https://hl7.org/fhir/R4/familymemberhistory.html',
   ),
-] as const
-
-/** The names of the data classes of US Core. */
-export type UsCoreClass = (typeof rows)[number]['name']
+]
 
 /**
  * All that US Core asks of a patient's record.
