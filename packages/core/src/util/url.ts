@@ -38,3 +38,8 @@ export function isWithin(url: URL, base: URL): boolean {
 export function join(base: string, path: string): string {
   return `${base.endsWith('/') ? base.slice(0, -1) : base}/${path}`
 }
+
+/** True for a string of letters, digits, dots, dashes and underscores that may stand as one segment of a path. */
+export function isPathSegment(text: unknown): text is string {
+  return typeof text === 'string' && /^[A-Za-z0-9._-]{1,256}$/.test(text) && text !== '.' && text !== '..'
+}

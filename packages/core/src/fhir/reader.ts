@@ -1,0 +1,166 @@
+import { SmartError } from '../errors.js'
+import { fromBase64 } from '../util/bytes.js'
+import { isObject, parseJson } from '../util/json.js'
+import type { TransportResponse } from '../util/transport.js'
+import { isPathSegment, isWithin, join, parseUrl } from '../util/url.js'
+import { type ParsedPage, parsePage } from './bundle.js'
+import { outcomesOf, type RequestWorld } from './request.js'
+import { createRest } from './rest.js'
+import type { AttachmentBytes, Page, Reader, ResourceOf, ResourceType, SearchResults } from './types.js'
+
+/** The verbs of a `Reader`, without what only a connection knows. */
+export type FhirReader = Pick<Reader, 'read' | 'search' | 'attachment'>
+
+const mostPages = 10_000
+const mostEmptyPages = 3
+const longestLink = 8192
+const pageLimit = 64 * 1024 * 1024
+
+/** Reads FHIR R4 at one base, through whatever `world.send` is. */
+export function createReader(base: string, world: RequestWorld): FhirReader {
+  const rest = createRest(base, world)
+  const subject = world.provider.id
+  const invalid = (what: string, reason?: string): SmartError =>
+    new SmartError('FHIR_RESPONSE_INVALID', `${world.provider.name} sent ${what}`, {
+      subject,
+      ...(reason === undefined ? {} : { reason }),
+    })
+
+  const pageOf = (answer: TransportResponse): ParsedPage => {
+    const text = answer.text()
+    const parsed = parsePage(text)
+    if (parsed) return parsed
+    // 200 with an OperationOutcome is not the end of the data.
+    const issue = outcomesOf(parseJson(text))[0]
+    throw invalid(
+      issue ? 'an error in place of a page of results' : 'something that is not a page of results',
+      issue?.code,
+    )
+  }
+
+  const nextOf = (current: ParsedPage, requested: string, seen: Set<string>): string | undefined => {
+    if (current.next === undefined) return undefined
+    const url = current.next.length <= longestLink ? parseUrl(current.next, requested) : undefined
+    if (!url) throw invalid('a next link that is not a usable URL')
+    if (!isWithin(url, new URL(base))) {
+      throw new SmartError(
+        'FHIR_FOREIGN_URL',
+        `a next link of ${world.provider.name} leaves its FHIR base; it was not followed`,
+        { subject },
+      )
+    }
+    if (seen.has(url.href)) throw invalid('a next link that leads back to a page already read')
+    seen.add(url.href)
+    return url.href
+  }
+
+  async function* pages(
+    first: (signal: AbortSignal) => Promise<TransportResponse>,
+    outer?: AbortSignal,
+  ): AsyncGenerator<Page, void, undefined> {
+    const stop = new AbortController()
+    const signal = outer ? AbortSignal.any([outer, stop.signal]) : stop.signal
+    const seen = new Set<string>()
+    let empty = 0
+    try {
+      let answer: Promise<TransportResponse> | undefined = first(signal)
+      for (let number = 1; answer; number++) {
+        const got: TransportResponse = await answer
+        const current = pageOf(got)
+        seen.add(got.url)
+        empty = current.page.entries.length === 0 ? empty + 1 : 0
+        let failure: unknown
+        let next: string | undefined
+        try {
+          next = nextOf(current, got.url, seen)
+          if (next !== undefined && (number >= mostPages || empty >= mostEmptyPages))
+            throw invalid('pages without end')
+        } catch (error) {
+          // What the page itself holds is good; the fault is reported after it.
+          failure = error
+          next = undefined
+        }
+        // Under way before this page is consumed; a failure is felt when its turn comes.
+        answer =
+          next === undefined
+            ? undefined
+            : rest.get(next, { signal, maxBytes: pageLimit, accept: 'application/fhir+json' })
+        answer?.catch(() => {})
+        yield current.page
+        if (failure !== undefined) throw failure
+      }
+    } finally {
+      stop.abort()
+    }
+  }
+
+  return Object.freeze({
+    async read<T extends ResourceType>(type: T, id: string, options: { signal?: AbortSignal } = {}) {
+      if (!isPathSegment(id)) throw new SmartError('CONFIG_INVALID', 'that is not a FHIR resource id')
+      const resource = parseJson((await rest.read(type, id, options.signal)).text())
+      if (!isObject(resource) || resource.resourceType !== type || resource.id !== id) {
+        throw invalid(`something else than the ${type} that was asked for`)
+      }
+      return resource as unknown as ResourceOf<T>
+    },
+
+    search<T extends ResourceType>(
+      type: T,
+      params = {},
+      options: { signal?: AbortSignal } = {},
+    ): SearchResults<ResourceOf<T>> {
+      const all = (): AsyncGenerator<Page, void, undefined> =>
+        pages((signal) => rest.search(type, params, signal), options.signal)
+      return {
+        pages: all,
+        async *[Symbol.asyncIterator]() {
+          for await (const page of all()) {
+            for (const { resource, mode } of page.entries) {
+              if (mode === 'match' && resource.resourceType === type)
+                yield resource as unknown as ResourceOf<T>
+            }
+          }
+        },
+      }
+    },
+
+    async attachment(
+      url: string,
+      options: { accept?: string; signal?: AbortSignal } = {},
+    ): Promise<AttachmentBytes> {
+      const target = parseUrl(url, join(base, ''))
+      if (!target || !isWithin(target, new URL(base))) {
+        throw new SmartError(
+          'FHIR_FOREIGN_URL',
+          `an attachment lies outside the FHIR base of ${world.provider.name}; it was not fetched`,
+          { subject },
+        )
+      }
+      const accept = options.accept ?? '*/*'
+      const answer = await rest.get(target.href, {
+        accept,
+        ...(options.signal ? { signal: options.signal } : {}),
+      })
+      const contentType = answer.headers.get('content-type') ?? 'application/octet-stream'
+      return binaryOf(answer, contentType, accept) ?? { contentType, bytes: answer.bytes }
+    },
+  } satisfies FhirReader)
+}
+
+// Servers answer a Binary as the file itself or as JSON with the file in it, whatever was asked for.
+function binaryOf(
+  answer: TransportResponse,
+  contentType: string,
+  accepted: string,
+): AttachmentBytes | undefined {
+  if (!/^application\/(fhir\+json|json\+fhir|json)\b/i.test(contentType)) return undefined
+  const resource = parseJson(answer.text())
+  if (!isObject(resource) || resource.resourceType !== 'Binary' || typeof resource.data !== 'string')
+    return undefined
+  try {
+    const type = typeof resource.contentType === 'string' ? resource.contentType : accepted
+    return { contentType: type, bytes: fromBase64(resource.data) }
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,148 @@
+import { type ErrorCode, SmartError, type SmartErrorDetails } from '../errors.js'
+import type { Clock, CryptoPort } from '../ports.js'
+import { backoff, retryAfterSeconds } from '../util/async.js'
+import { isObject, parseJson } from '../util/json.js'
+import { TransportError, type TransportFault, type TransportResponse } from '../util/transport.js'
+import type { Outcome } from './types.js'
+
+/** One request to the FHIR server, as far as this floor knows it. */
+export interface FhirRequest {
+  readonly url: string
+  readonly method?: 'GET' | 'POST'
+  readonly accept?: string
+  readonly body?: string
+  readonly contentType?: string
+  readonly maxBytes?: number
+  readonly signal?: AbortSignal
+}
+
+/** Sends a request bound to the FHIR base. Whoever makes it attaches what authorises it. */
+export type FhirSend = (request: FhirRequest) => Promise<TransportResponse>
+
+export interface RequestWorld {
+  readonly send: FhirSend
+  readonly clock: Clock
+  readonly crypto: CryptoPort
+  readonly provider: { readonly id: string; readonly name: string }
+}
+
+const attempts = 4
+/** A server that asks for a longer wait is reported rather than waited for. Seconds. */
+const longestWait = 60
+
+/**
+ * Sends until there is an answer that can be used: waits when told to, retries what may pass.
+ *
+ * @throws SmartError `FHIR_*`
+ */
+export async function request(world: RequestWorld, wanted: FhirRequest): Promise<TransportResponse> {
+  for (let attempt = 0; ; attempt++) {
+    const outcome = await once(world, wanted)
+    if ('answer' in outcome) return outcome.answer
+    const { error } = outcome
+    const wait = waitBefore(error, attempt, world)
+    // Every request of this floor only reads, also a search by POST, so each may be sent again.
+    if (attempt + 1 >= attempts || wait === undefined) throw error
+    await world.clock.sleep(wait, wanted.signal)
+  }
+}
+
+async function once(
+  world: RequestWorld,
+  wanted: FhirRequest,
+): Promise<{ readonly answer: TransportResponse } | { readonly error: SmartError }> {
+  let answer: TransportResponse
+  try {
+    answer = await world.send(wanted)
+  } catch (error) {
+    if (wanted.signal?.aborted) throw wanted.signal.reason
+    if (!(error instanceof TransportError)) throw error
+    return { error: faultError(error, world) }
+  }
+  if (answer.status >= 200 && answer.status < 300) return { answer }
+  return { error: statusError(answer, world) }
+}
+
+function waitBefore(error: SmartError, attempt: number, world: RequestWorld): number | undefined {
+  if (error.retryAfter !== undefined)
+    return error.retryAfter <= longestWait ? error.retryAfter * 1000 : undefined
+  const passing: readonly ErrorCode[] = [
+    'FHIR_UNREACHABLE',
+    'FHIR_TIMEOUT',
+    'FHIR_RATE_LIMITED',
+    'FHIR_SERVER_ERROR',
+  ]
+  if (!passing.includes(error.code)) return undefined
+  const [random = 0] = world.crypto.getRandomValues(new Uint32Array(1))
+  return backoff(attempt, random / 2 ** 32)
+}
+
+const faultCodes: Readonly<Record<TransportFault, ErrorCode>> = {
+  insecure: 'CONFIG_INSECURE_URL',
+  foreign: 'FHIR_FOREIGN_URL',
+  unreachable: 'FHIR_UNREACHABLE',
+  timeout: 'FHIR_TIMEOUT',
+  'too-large': 'FHIR_RESPONSE_TOO_LARGE',
+  redirected: 'FHIR_REDIRECTED',
+  'bad-header': 'TOKEN_RESPONSE_INVALID',
+}
+
+function faultError(error: TransportError, world: RequestWorld): SmartError {
+  return new SmartError(
+    faultCodes[error.fault],
+    `the record at ${world.provider.name} cannot be read: ${error.message}`,
+    {
+      subject: world.provider.id,
+      cause: error,
+    },
+  )
+}
+
+function statusError(answer: TransportResponse, world: RequestWorld): SmartError {
+  const { status, headers } = answer
+  const retryAfter =
+    status === 429 || status === 503
+      ? retryAfterSeconds(headers.get('retry-after'), world.clock.now())
+      : undefined
+  const issue = outcomesOf(parseJson(answer.text()))[0]
+  const details: SmartErrorDetails = {
+    subject: world.provider.id,
+    status,
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+    ...(issue === undefined ? {} : { reason: issue.code }),
+  }
+  return new SmartError(codeOf(status), `${world.provider.name} answered with status ${status}`, details)
+}
+
+function codeOf(status: number): ErrorCode {
+  if (status === 401) return 'FHIR_UNAUTHORIZED'
+  if (status === 403) return 'FHIR_FORBIDDEN'
+  if (status === 404 || status === 501) return 'FHIR_NOT_FOUND'
+  if (status === 410) return 'FHIR_GONE'
+  if (status === 429) return 'FHIR_RATE_LIMITED'
+  if (status >= 500) return 'FHIR_SERVER_ERROR'
+  return 'FHIR_BAD_REQUEST'
+}
+
+/** The issues of an OperationOutcome, without their texts: those may hold health data. */
+export function outcomesOf(resource: unknown): Outcome[] {
+  if (!isObject(resource) || resource.resourceType !== 'OperationOutcome' || !Array.isArray(resource.issue))
+    return []
+  return resource.issue.filter(isObject).map((issue) => {
+    const severity = issue.severity
+    const known =
+      severity === 'fatal' || severity === 'error' || severity === 'information' ? severity : 'warning'
+    const coding =
+      isObject(issue.details) && Array.isArray(issue.details.coding) ? issue.details.coding[0] : undefined
+    const detail = isObject(coding) ? coding.code : undefined
+    return {
+      severity: known,
+      code: shortCode(issue.code) ?? 'unknown',
+      ...(shortCode(detail) === undefined ? {} : { detail: shortCode(detail) as string }),
+    }
+  })
+}
+
+function shortCode(value: unknown): string | undefined {
+  return typeof value === 'string' && /^[A-Za-z0-9_.:-]{1,64}$/.test(value) ? value : undefined
+}

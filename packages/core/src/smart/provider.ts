@@ -1,0 +1,70 @@
+import { SmartError } from '../errors.js'
+import { isSecure, parseUrl } from '../util/url.js'
+import type { Vendor } from '../vendors/vendor.js'
+
+/**
+ * How a confidential client proves who it is at the token endpoint.
+ * Made by `clientSecret` or `privateKeyJwt` of `@s4s/core/confidential`; a public client has none.
+ */
+export interface ClientAuth {
+  readonly method: 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt'
+  /** Adds the credentials to one request; called anew for each, since an assertion is used once. */
+  authenticate(request: ClientAuthRequest): Promise<void>
+}
+
+export interface ClientAuthRequest {
+  readonly clientId: string
+  readonly tokenEndpoint: string
+  readonly body: URLSearchParams
+  readonly headers: Headers
+}
+
+/** One EHR that the app is registered with. */
+export interface Provider {
+  /** The app's own short name for it, unique among its providers. */
+  readonly id: string
+  /** What the participant calls it. */
+  readonly name: string
+  /** The FHIR base URL exactly as the provider publishes it; sent verbatim as `aud`. */
+  readonly iss: string
+  /** The client id that this provider's authorization server assigned to the app. */
+  readonly clientId: string
+  readonly vendor?: Vendor
+  readonly auth?: ClientAuth
+  /** Scopes to request in place of those that follow from the plan, separated by spaces. */
+  readonly scope?: string
+}
+
+/**
+ * Checks a list of providers.
+ *
+ * @throws SmartError `CONFIG_INVALID` naming the entry and the field; `CONFIG_INSECURE_URL` for plain http off loopback.
+ */
+export function defineProviders(providers: readonly Provider[]): readonly Provider[] {
+  const seen = new Set<string>()
+  providers.forEach((provider, index) => {
+    const at = `providers[${index}]`
+    for (const field of ['id', 'name', 'iss', 'clientId'] as const) {
+      if (typeof provider[field] !== 'string' || provider[field] === '') {
+        throw new SmartError('CONFIG_INVALID', `${at}.${field} is missing`)
+      }
+    }
+    if (!/^[A-Za-z0-9._-]{1,64}$/.test(provider.id)) {
+      throw new SmartError(
+        'CONFIG_INVALID',
+        `${at}.id may hold letters, digits, dots, dashes and underscores`,
+      )
+    }
+    if (seen.has(provider.id))
+      throw new SmartError('CONFIG_INVALID', `${at}.id is used twice: ${provider.id}`)
+    seen.add(provider.id)
+    const url = parseUrl(provider.iss)
+    if (url?.search !== '' || url.hash !== '') {
+      throw new SmartError('CONFIG_INVALID', `${at}.iss is not a FHIR base URL`, { subject: provider.id })
+    }
+    if (!isSecure(url)) {
+      throw new SmartError('CONFIG_INSECURE_URL', `${at}.iss must be https`, { subject: provider.id })
+    }
+  })
+  return Object.freeze(providers.map((provider) => Object.freeze({ ...provider })))
+}
