@@ -1,0 +1,343 @@
+import { ambientClock, ambientCrypto } from '../ambient.js'
+import { isSmartError } from '../errors.js'
+import type { Page, PageEntry, Reader, Resource, SearchParams } from '../fhir/types.js'
+import type { Plan } from '../plans/plan.js'
+import type { Platform } from '../ports.js'
+import { orAborted } from '../util/abort.js'
+import { pool } from '../util/async.js'
+import { isObject } from '../util/json.js'
+import { tell } from '../util/tell.js'
+import { type AttachmentShelf, attachmentLimit, fetchAttachments } from './attachments.js'
+import { addWarnings, completenessOf, createRun, notGrantedRow, type Run } from './completeness.js'
+import { createIssues, type Issues, type RecordIssue } from './issues.js'
+import { isAboutAnother } from './patient-guard.js'
+import { createRecord, type PatientRecord } from './record.js'
+import { schedule } from './schedule.js'
+import { createShelf, type Shelf } from './shelf.js'
+
+export interface CollectOptions {
+  /** What to ask for. */
+  readonly plan: Plan
+  /** Only what changed after this; the patient's own resource is read in any case. */
+  readonly since?: Date
+  /** Queries under way at a time. Default 4. */
+  readonly concurrency?: number
+  readonly signal?: AbortSignal
+  /** Called after each page and each file. */
+  readonly onProgress?: (progress: Progress) => void
+  /** Most resources that one query may bring; beyond it the class is `truncated`. Default 100,000. */
+  readonly maxResources?: number
+  /** Most bytes of one file. Default 25 MiB. */
+  readonly maxAttachmentBytes?: number
+  readonly platform?: Pick<Platform, 'crypto' | 'clock'>
+}
+
+/** How far a collection is. */
+export interface Progress {
+  /** Queries answered. */
+  readonly done: number
+  /** Queries to answer. */
+  readonly total: number
+  /** Resources in the record so far. */
+  readonly resources: number
+  /** Files in the record so far. */
+  readonly attachments: number
+  /** The data class that the latest answer belongs to. */
+  readonly dataClass: string
+  readonly provider: { readonly id: string; readonly name: string }
+}
+
+/**
+ * Collects a patient's record: every data class of the plan that was granted, page by page, with its files.
+ * What one query meets does not stop the others; the record says of each class how complete it is.
+ *
+ * @example const record = await collect(connection, { plan: usCore.only('Patient', 'Laboratory') })
+ * @throws SmartError when nothing at all could be read; the signal's reason when aborted
+ */
+export function collect(reader: Reader, options: CollectOptions): Promise<PatientRecord> {
+  const { plan, since, concurrency = 4, maxResources = 100_000 } = options
+  if (!Array.isArray(plan?.classes)) throw new TypeError('collect needs a plan')
+  if (new Set(plan.classes.map((row) => row.name)).size !== plan.classes.length) {
+    throw new TypeError('a plan names each data class once')
+  }
+  if (since && Number.isNaN(since.getTime())) throw new TypeError('since is not a date')
+  if (!(concurrency >= 1)) throw new TypeError('concurrency is at least 1')
+  if (!(maxResources >= 1)) throw new TypeError('maxResources is at least 1')
+  const platform = options.platform ?? { crypto: ambientCrypto, clock: ambientClock }
+  return gather(reader, { ...options, concurrency, maxResources, platform })
+}
+
+type Settings = CollectOptions & Required<Pick<CollectOptions, 'concurrency' | 'maxResources' | 'platform'>>
+
+/** What the parts of one collection share. */
+interface Work {
+  readonly reader: Reader
+  readonly settings: Settings
+  readonly shelf: Shelf
+  readonly issues: Issues
+  readonly report: (dataClass: string) => void
+  /** Set once nothing more can be read, because access has ended. */
+  over?: unknown
+  /** The first error of a query, thrown when it turns out that none was answered. */
+  failure?: unknown
+}
+
+async function gather(reader: Reader, settings: Settings): Promise<PatientRecord> {
+  const { plan, signal, platform, concurrency } = settings
+  signal?.throwIfAborted()
+  const startedAt = new Date(platform.clock.now())
+  const { queries, notGranted } = schedule(plan, reader.scopes, settings.since)
+  const runs = queries.map(createRun)
+  const state = { done: 0, attachments: 0 }
+  const work: Work = {
+    reader,
+    settings,
+    shelf: createShelf(),
+    issues: createIssues(),
+    report: (dataClass) =>
+      tell(settings.onProgress, {
+        ...state,
+        total: queries.length,
+        resources: work.shelf.size,
+        dataClass,
+        provider: { id: reader.provider.id, name: reader.provider.name },
+      }),
+  }
+
+  await pool(
+    concurrency,
+    runs.map((run) => async () => {
+      await ask(work, run)
+      state.done++
+      work.report(nameOf(run))
+    }),
+  )
+  if (runs.length > 0 && runs.every((run) => run.ended === 'failed')) throw work.failure
+
+  const files = await attachmentsOf(work, (dataClass) => {
+    state.attachments++
+    work.report(dataClass)
+  })
+  signal?.throwIfAborted()
+  const counts = countByClass(plan, work.shelf)
+  return createRecord({
+    connection: reader.id,
+    provider: reader.provider,
+    patient: reader.patient,
+    plan,
+    startedAt,
+    collectedAt: new Date(platform.clock.now()),
+    completeness: Object.freeze(
+      plan.classes.map((row) =>
+        notGranted.includes(row)
+          ? notGrantedRow(row)
+          : completenessOf(
+              row,
+              runs.filter((run) => run.query.classes.includes(row)),
+              counts.get(row.name) ?? 0,
+            ),
+      ),
+    ),
+    issues: work.issues.list(),
+    shelf: work.shelf,
+    files,
+  })
+}
+
+async function ask(work: Work, run: Run): Promise<void> {
+  const { signal } = work.settings
+  for (let again = true; again; ) {
+    again = false
+    if (work.over !== undefined) return end(run, 'failed', work.over)
+    try {
+      await (run.query.kind === 'read' ? readPatient(work, run) : readPages(work, run))
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason
+      again = mayAskAgain(run, error)
+      if (again) continue
+      if (isSmartError(error) && error.code === 'TOKEN_ENDED') work.over ??= error
+      work.failure ??= error
+      end(run, endingOf(run, error), error)
+    }
+  }
+}
+
+function end(run: Run, ended: NonNullable<Run['ended']>, error: unknown): void {
+  run.ended = ended
+  const reason = reasonOf(error)
+  if (reason !== undefined) run.reason = reason
+}
+
+function reasonOf(error: unknown): string | undefined {
+  if (!isSmartError(error)) return undefined
+  return error.code === 'FHIR_BAD_REQUEST' || error.code === 'FHIR_FORBIDDEN'
+    ? (error.reason ?? error.code)
+    : error.code
+}
+
+function endingOf(run: Run, error: unknown): NonNullable<Run['ended']> {
+  if (run.pages > 0) return 'truncated'
+  if (!isSmartError(error)) return 'failed'
+  if (error.code === 'FHIR_FORBIDDEN' || error.code === 'FHIR_BAD_REQUEST') return 'refused'
+  return error.code === 'FHIR_NOT_FOUND' && run.query.kind === 'search' ? 'not-supported' : 'failed'
+}
+
+// Two refusals have a remedy that costs one more query: a cursor that has expired half-way, and a server that does
+// not know `_lastUpdated`, of which everything is asked instead. What comes twice is held once.
+function mayAskAgain(run: Run, error: unknown): boolean {
+  if (!isSmartError(error)) return false
+  const unknownPage = ['FHIR_GONE', 'FHIR_NOT_FOUND', 'FHIR_BAD_REQUEST'].includes(error.code)
+  if (run.pages > 0 && unknownPage && !run.restarted) {
+    run.restarted = true
+    return true
+  }
+  if (run.pages === 0 && error.code === 'FHIR_BAD_REQUEST' && run.search._lastUpdated !== undefined) {
+    const { _lastUpdated, ...everything } = run.search
+    run.search = everything
+    return true
+  }
+  return false
+}
+
+async function readPatient(work: Work, run: Run): Promise<void> {
+  const { reader, settings } = work
+  const { signal } = settings
+  const patient: unknown = await orAborted(signal, () =>
+    reader.read('Patient', reader.patient, signal ? { signal } : {}),
+  )
+  run.pages = 1
+  if (!isObject(patient)) work.issues.add({ kind: 'invalid-entry', dataClass: nameOf(run) })
+  else
+    keep(work, run, {
+      resource: patient as unknown as Resource,
+      text: JSON.stringify(patient),
+      mode: 'match',
+    })
+}
+
+const mostPages = 10_000
+const mostEmptyPages = 20
+
+async function readPages(work: Work, run: Run): Promise<void> {
+  const { reader, settings } = work
+  const { signal } = settings
+  const search: SearchParams = { patient: reader.patient, ...run.search }
+  const pages = reader
+    .search(run.query.type, search, signal ? { signal } : {})
+    .pages()
+    [Symbol.asyncIterator]()
+  let seen = 0
+  let empty = 0
+  try {
+    for (;;) {
+      const { done, value: page } = await orAborted(signal, () => pages.next())
+      if (done) return
+      run.pages++
+      if (page.total !== undefined) run.total = page.total
+      addWarnings(run, page.outcomes)
+      if (page.invalid > 0) work.issues.add({ kind: 'invalid-entry', dataClass: nameOf(run) }, page.invalid)
+      for (const entry of page.entries) {
+        // A limit that is just met is no loss: only one resource more makes it one.
+        if (seen++ >= settings.maxResources) return truncate(run, 'limit')
+        keep(work, run, entry)
+      }
+      empty = page.entries.length === 0 ? empty + 1 : 0
+      work.report(nameOf(run))
+      if (run.pages >= mostPages || empty >= mostEmptyPages) return truncate(run, 'endless')
+      if (work.over !== undefined) return end(run, 'truncated', work.over)
+      noteErrors(run, page)
+    }
+  } finally {
+    // Not awaited: a reader that hangs in next may hang in return.
+    void (async () => pages.return?.())().catch(() => {})
+  }
+}
+
+function truncate(run: Run, reason: string): void {
+  run.ended = 'truncated'
+  run.reason = reason
+}
+
+// An error among the results says that they are not all; the pages that follow are read nevertheless.
+function noteErrors(run: Run, page: Page): void {
+  const error = page.outcomes.find(({ severity }) => severity === 'error' || severity === 'fatal')
+  if (error) truncate(run, error.code)
+}
+
+function keep(work: Work, run: Run, entry: PageEntry): void {
+  const { resourceType: type, id = '', meta } = entry.resource
+  const classes = run.query.classes.filter(
+    (row) => row.type === type || row.includes?.some((included) => included === type),
+  )
+  const [first] = classes
+  const issue = first ? quarantine(entry.resource, work.reader.patient) : unexpected(type)
+  const dataClass = first?.name ?? nameOf(run)
+  if (issue) {
+    work.issues.add({ ...issue, dataClass })
+    return
+  }
+  const names = classes.map((row) => row.name)
+  const { conflict, newTo } = work.shelf.put({ type, id, meta }, onOneLine(entry.text), names)
+  if (conflict) work.issues.add({ kind: 'two-versions', dataClass, resource: `${type}/${id}` })
+  for (const { name, type: own } of classes) {
+    if (own === type && newTo.includes(name)) run.counts.set(name, (run.counts.get(name) ?? 0) + 1)
+  }
+}
+
+type Finding = Omit<RecordIssue, 'dataClass' | 'count'>
+
+function unexpected(type: unknown): Finding {
+  const printable = typeof type === 'string' && /^[A-Z][A-Za-z]{0,63}$/.test(type)
+  return printable ? { kind: 'unexpected-type', detail: type } : { kind: 'unexpected-type' }
+}
+
+function quarantine(resource: Resource, patient: string): Finding | undefined {
+  const { resourceType: type, id } = resource
+  // Ids become names of files and of database rows further on: `../../x` is none.
+  if (typeof id !== 'string' || !/^[A-Za-z0-9\-.]{1,128}$/.test(id) || /^\.+$/.test(id)) {
+    return { kind: 'invalid-id', detail: type }
+  }
+  return isAboutAnother(resource, patient) ? { kind: 'other-patient', resource: `${type}/${id}` } : undefined
+}
+
+// Lines are what the package is made of. A line break within JSON is white space, never part of a string.
+const onOneLine = (text: string): string => (/[\r\n]/.test(text) ? text.replace(/[\r\n]+/g, ' ') : text)
+
+async function attachmentsOf(work: Work, received: (dataClass: string) => void): Promise<AttachmentShelf> {
+  const { reader, settings, issues, shelf } = work
+  const { signal } = settings
+  return fetchAttachments(shelf.all(), {
+    reader,
+    crypto: settings.platform.crypto,
+    concurrency: settings.concurrency,
+    ...(signal ? { signal } : {}),
+    maxBytes: settings.maxAttachmentBytes ?? attachmentLimit,
+    dataClasses: settings.plan.classes.filter((row) => row.attachments === true).map((row) => row.name),
+    isOver: () => (work.over === undefined ? undefined : reasonOf(work.over)),
+    over: (error) => {
+      if (isSmartError(error) && error.code === 'TOKEN_ENDED') work.over ??= error
+    },
+    onReceived: ({ status, source, dataClass, reason }) => {
+      if (status === 'received') return received(dataClass)
+      issues.add({
+        kind: 'attachment',
+        dataClass,
+        resource: source,
+        detail: reason === undefined ? status : `${status}:${reason}`,
+      })
+    },
+  })
+}
+
+function countByClass(plan: Plan, shelf: Shelf): Map<string, number> {
+  const types = new Map(plan.classes.map((row) => [row.name, row.type as string]))
+  const counts = new Map<string, number>()
+  for (const held of shelf.all()) {
+    for (const name of held.classes) {
+      if (types.get(name) === held.type) counts.set(name, (counts.get(name) ?? 0) + 1)
+    }
+  }
+  return counts
+}
+
+const nameOf = (run: Run): string => run.query.classes[0]?.name ?? ''
