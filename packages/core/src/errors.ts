@@ -158,7 +158,7 @@ export interface SmartErrorDetails {
   readonly status?: number
   /** Seconds the server asked to wait. */
   readonly retryAfter?: number
-  /** An OAuth error code or FHIR issue code, from the server: short and of a safe alphabet, else absent. */
+  /** An OAuth error code or FHIR issue type that a registry knows; whatever else a server says is left out. */
   readonly reason?: string
   readonly cause?: unknown
 }
@@ -183,7 +183,7 @@ export class SmartError extends Error {
     if (details.subject !== undefined) this.subject = details.subject
     if (details.status !== undefined) this.status = details.status
     if (details.retryAfter !== undefined) this.retryAfter = details.retryAfter
-    const reason = details.reason === undefined ? undefined : safeReason(details.reason)
+    const reason = details.reason === undefined ? undefined : knownReason(details.reason)
     if (reason !== undefined) this.reason = reason
   }
 
@@ -212,13 +212,30 @@ function strip(cause: unknown): unknown {
   if (!(cause instanceof Error)) return undefined
   const inner = cause.cause instanceof Error ? (cause.cause as Error & { code?: unknown }).code : undefined
   const code = (cause as Error & { code?: unknown }).code ?? inner
-  const stripped = new Error(typeof code === 'string' ? (safeReason(code) ?? '') : '')
+  const stripped = new Error(systemCode(code))
   stripped.name = cause.name
   delete stripped.stack
   return stripped
 }
 
-// Servers choose these strings: a code of the OAuth or FHIR registries passes, a sentence or markup does not.
-function safeReason(reason: string): string | undefined {
-  return /^[A-Za-z0-9_.:-]{1,64}$/.test(reason) ? reason : undefined
+// Servers choose these strings, and one could be a token or a name: only what a registry lists goes on.
+function knownReason(reason: string): string | undefined {
+  return knownReasons.has(reason) ? reason : undefined
+}
+
+// RFC 6749 §4.1.2.1 and §5.2, RFC 7009 §2.2.1, OpenID Connect Core §3.1.2.6; then FHIR R4's issue types.
+const knownReasons: ReadonlySet<string> = new Set(
+  `access_denied invalid_request unauthorized_client unsupported_response_type invalid_scope server_error
+  temporarily_unavailable invalid_client invalid_grant unsupported_grant_type unsupported_token_type
+  interaction_required login_required consent_required invalid_target
+  invalid structure required value invariant security login unknown expired forbidden suppressed processing
+  not-supported duplicate multiple-matches not-found deleted too-long code-invalid extension too-costly
+  business-rule conflict transient lock-error no-store exception timeout incomplete throttled informational`.split(
+    /\s+/,
+  ),
+)
+
+// The name of a system error, such as ECONNREFUSED.
+function systemCode(code: unknown): string {
+  return typeof code === 'string' && /^[A-Z][A-Z0-9_]{2,40}$/.test(code) ? code : ''
 }

@@ -143,6 +143,9 @@ export function outcomesOf(resource: unknown): Outcome[] {
   })
 }
 
+// FHIR's issue types are words; vendors number their own. Anything longer may be somebody's data.
 function shortCode(value: unknown): string | undefined {
-  return typeof value === 'string' && /^[A-Za-z0-9_.:-]{1,64}$/.test(value) ? value : undefined
+  return typeof value === 'string' && /^([a-z]{2,15}(-[a-z]{2,15})?|\d{1,8}|MSG_[A-Z_]{1,40})$/.test(value)
+    ? value
+    : undefined
 }
