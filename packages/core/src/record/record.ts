@@ -83,7 +83,7 @@ export function createRecord(parts: RecordParts): PatientRecord {
     },
     *lines(type: string, dataClasses?: ReadonlySet<string>) {
       for (const { text, classes } of byType.get(type) ?? []) {
-        if (!dataClasses || [...classes].some((name) => dataClasses.has(name))) yield text
+        if (!dataClasses || overlap(classes, dataClasses)) yield text
       }
     },
     wipe: () => {
@@ -95,6 +95,11 @@ export function createRecord(parts: RecordParts): PatientRecord {
       attachments = Object.freeze([])
     },
   })
+}
+
+function overlap(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {
+  for (const name of a) if (b.has(name)) return true
+  return false
 }
 
 function sorted(all: Iterable<Held>): Map<string, Held[]> {

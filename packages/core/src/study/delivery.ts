@@ -1,0 +1,303 @@
+import { ambientClock, ambientCrypto, ambientFetch } from '../ambient.js'
+import { SmartError } from '../errors.js'
+import type { Platform } from '../ports.js'
+import { backoff, pool, retryAfterSeconds } from '../util/async.js'
+import { isObject, parseJson, stringAt, stringsAt } from '../util/json.js'
+import { Secret } from '../util/secret.js'
+import { tell } from '../util/tell.js'
+import {
+  createTransport,
+  type Transport,
+  TransportError,
+  type TransportRequest,
+  type TransportResponse,
+} from '../util/transport.js'
+import { isSecure, join, parseUrl } from '../util/url.js'
+import type { Package, PackagePart } from './package.js'
+import { checkReceipt, type Receipt } from './receipt.js'
+
+/** What a participant sends when they withdraw. The key proves that it is they. */
+export interface WithdrawalNotice {
+  readonly format: 's4s-withdrawal/1'
+  /** The study's id. */
+  readonly study: string
+  readonly participant: string
+  /** The package's digest. */
+  readonly digest: string
+  /** The consent's id. */
+  readonly consent: string
+  /** `stop`: keep what was shared but take no more. `delete`: remove it too. */
+  readonly ask: 'stop' | 'delete'
+  readonly at: string
+  /** Its SHA-256 is the manifest's `withdrawalCommitment`. */
+  readonly key: string
+}
+
+/** The study's word that it has heard. */
+export interface WithdrawalReceipt {
+  readonly id: string
+  readonly digest: string
+  readonly at: string
+  readonly deleted: boolean
+}
+
+export interface DeliveryOptions {
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: DeliveryProgress) => void
+}
+
+/** How far a delivery is. */
+export interface DeliveryProgress {
+  /** Parts that the study holds. */
+  readonly done: number
+  readonly total: number
+}
+
+/** A way to a study. `httpDelivery` is one; a study may bring its own. */
+export interface Delivery {
+  /** Where it leads; `share` refuses one that leads elsewhere than the study says. */
+  readonly recipient?: string
+  /** Settles when the study holds the whole package; the same package again delivers once. */
+  deliver(pack: Package, options?: DeliveryOptions): Promise<Receipt>
+  withdraw(notice: WithdrawalNotice, options?: DeliveryOptions): Promise<WithdrawalReceipt>
+}
+
+/**
+ * Delivers to a study's inbox over HTTP, part by part: what has arrived is not sent again, and what passes is retried.
+ *
+ * @example httpDelivery({ url: study.recipient, key: studyKey })
+ */
+export function httpDelivery(options: {
+  readonly url: string
+  /** The study key, which lets an app deliver and nothing more. */
+  readonly key: string
+  readonly platform?: Pick<Platform, 'fetch' | 'crypto' | 'clock'>
+}): Delivery {
+  const { url, key } = options
+  const base = parseUrl(url)
+  if (base?.search !== '' || base.hash !== '') {
+    throw new SmartError('CONFIG_INVALID', 'the url of the delivery is not an https URL without a query')
+  }
+  if (!isSecure(base)) {
+    throw new SmartError('CONFIG_INSECURE_URL', 'the url of the delivery is neither https nor loopback')
+  }
+  if (typeof key !== 'string' || !/^[A-Za-z0-9._~+/=-]+$/.test(key)) {
+    throw new SmartError('CONFIG_INVALID', 'the study key holds characters that no header may hold')
+  }
+  const platform = options.platform ?? { fetch: ambientFetch, crypto: ambientCrypto, clock: ambientClock }
+  const inbox: Inbox = { url, key: new Secret(key), platform, transport: createTransport(platform) }
+  return Object.freeze({
+    recipient: url,
+    deliver: (pack: Package, { signal, onProgress }: DeliveryOptions = {}) =>
+      deliver(inbox, pack, signal, (progress) => tell(onProgress, progress)),
+    withdraw: (notice: WithdrawalNotice, { signal }: DeliveryOptions = {}) =>
+      sendNotice(inbox, notice, signal),
+  })
+}
+
+interface Inbox {
+  readonly url: string
+  readonly key: Secret
+  readonly platform: Pick<Platform, 'fetch' | 'crypto' | 'clock'>
+  readonly transport: Transport
+}
+
+type Report = (progress: DeliveryProgress) => void
+
+const rounds = 3
+
+// An inbox may forget an open upload, or find a part damaged: then it says what is missing, and that is sent.
+async function deliver(
+  inbox: Inbox,
+  pack: Package,
+  signal: AbortSignal | undefined,
+  report: Report,
+): Promise<Receipt> {
+  const total = pack.parts.length
+  for (let round = 0; round < rounds; round++) {
+    const opened = await send(inbox, 'packages', { method: 'POST', json: pack.manifestBytes }, signal)
+    if (opened.status === 200) {
+      report({ done: total, total })
+      return receiptIn(opened, pack)
+    }
+    if (opened.status !== 201) throw refusal(opened)
+    const held = await upload(inbox, pack, missingIn(opened, pack), signal, report)
+    if (!held) continue
+    const completed = await send(inbox, `packages/${pack.digest}/complete`, { method: 'POST' }, signal)
+    if (completed.status === 200 || completed.status === 201) return receiptIn(completed, pack)
+    const again =
+      completed.status === 404 || (completed.status === 409 && errorIn(completed) === 'incomplete')
+    if (!again) throw refusal(completed)
+  }
+  throw new SmartError('SHARE_REFUSED', 'the inbox does not get the package complete', {
+    reason: 'incomplete',
+  })
+}
+
+const uploadsAtATime = 3
+
+/** False when the inbox no longer knows of the upload. */
+async function upload(
+  inbox: Inbox,
+  pack: Package,
+  missing: readonly PackagePart[],
+  signal: AbortSignal | undefined,
+  report: Report,
+): Promise<boolean> {
+  const total = pack.parts.length
+  let done = total - missing.length
+  let known = true
+  report({ done, total })
+  await pool(
+    uploadsAtATime,
+    missing.map((part) => async () => {
+      if (!known) return
+      const path = `packages/${pack.digest}/parts/${part.sha256}`
+      const answer = await send(inbox, path, { method: 'PUT', bytes: part.open() }, signal)
+      if (answer.status === 404) known = false
+      else if (answer.status < 200 || answer.status > 299) throw refusal(answer)
+      else report({ done: ++done, total })
+    }),
+  )
+  return known
+}
+
+// Two parts with the same bytes are one upload.
+function missingIn(answer: TransportResponse, pack: Package): readonly PackagePart[] {
+  const body = parseJson(answer.text())
+  if (stringAt(body, 'digest') !== pack.digest) {
+    throw new SmartError('SHARE_RECEIPT_INVALID', 'the inbox opened an upload for another package', {
+      reason: 'digest',
+    })
+  }
+  const wanted = new Set(stringsAt(body, 'missing'))
+  const byDigest = new Map(pack.parts.map((part) => [part.sha256, part]))
+  return [...byDigest.values()].filter((part) => wanted.has(part.sha256))
+}
+
+function receiptIn(answer: TransportResponse, pack: Package): Receipt {
+  const body = parseJson(answer.text())
+  return checkReceipt(isObject(body) && isObject(body.receipt) ? body.receipt : body, pack)
+}
+
+async function sendNotice(
+  inbox: Inbox,
+  notice: WithdrawalNotice,
+  signal: AbortSignal | undefined,
+): Promise<WithdrawalReceipt> {
+  const json = new TextEncoder().encode(JSON.stringify(notice))
+  const answer = await send(inbox, 'withdrawals', { method: 'POST', json }, signal)
+  if (answer.status < 200 || answer.status > 299) throw refusal(answer)
+  return checkWithdrawalReceipt(parseJson(answer.text()), notice)
+}
+
+/**
+ * Reads the answer to a notice and makes sure that it is the answer to this one.
+ *
+ * @throws SmartError `SHARE_RECEIPT_INVALID`
+ */
+export function checkWithdrawalReceipt(value: unknown, notice: WithdrawalNotice): WithdrawalReceipt {
+  const [id, digest, at] = [stringAt(value, 'id'), stringAt(value, 'digest'), stringAt(value, 'at')]
+  const deleted = isObject(value) ? value.deleted : undefined
+  if (id === undefined || at === undefined || digest !== notice.digest || typeof deleted !== 'boolean') {
+    throw new SmartError('SHARE_RECEIPT_INVALID', 'the receipt does not match the notice of withdrawal')
+  }
+  return Object.freeze({ id, digest, at, deleted })
+}
+
+interface Message {
+  readonly method: 'POST' | 'PUT'
+  readonly json?: Uint8Array
+  readonly bytes?: Uint8Array
+}
+
+const attempts = 4
+const longestWait = 30
+
+// Every request of the protocol may be repeated: packages and parts are named by their digests.
+async function send(
+  inbox: Inbox,
+  path: string,
+  message: Message,
+  signal: AbortSignal | undefined,
+): Promise<TransportResponse> {
+  for (let attempt = 1; ; attempt++) {
+    const outcome = await inbox.transport(requestOf(inbox, path, message, signal)).catch((error: unknown) => {
+      if (signal?.aborted) throw signal.reason
+      return faultOf(error)
+    })
+    const passing = outcome instanceof Error || isPassing(outcome.status)
+    if (!passing) return outcome as TransportResponse
+    const retryAfter = outcome instanceof Error ? undefined : waitAskedFor(outcome, inbox)
+    if (attempt >= attempts || (retryAfter ?? 0) > longestWait) throw unreachable(outcome, retryAfter)
+    const [random = 0] = inbox.platform.crypto.getRandomValues(new Uint32Array(1))
+    const wait = retryAfter === undefined ? backoff(attempt - 1, random / 2 ** 32) : retryAfter * 1000
+    await inbox.platform.clock.sleep(wait, signal)
+  }
+}
+
+function requestOf(
+  inbox: Inbox,
+  path: string,
+  message: Message,
+  signal: AbortSignal | undefined,
+): TransportRequest {
+  const body = message.json ?? message.bytes
+  const contentType = message.json ? 'application/json' : 'application/octet-stream'
+  // The answer begins only when the body is through, so a slow line gets a second for every 32 KiB.
+  const patience = 30_000 + (body?.length ?? 0) / 32.768
+  return {
+    url: join(inbox.url, path),
+    within: [inbox.url],
+    method: message.method,
+    headers: { accept: 'application/json', ...(body ? { 'content-type': contentType } : {}) },
+    bearer: inbox.key,
+    maxBytes: 8 * 1024 * 1024,
+    idleTimeout: patience,
+    totalTimeout: 2 * patience,
+    ...(body ? { body } : {}),
+    ...(signal ? { signal } : {}),
+  }
+}
+
+// 507 is an answer about this package, not about the moment.
+const isPassing = (status: number): boolean =>
+  (status >= 500 && status !== 507) || status === 429 || status === 408 || status === 425
+
+const waitAskedFor = (answer: TransportResponse, inbox: Inbox): number | undefined =>
+  retryAfterSeconds(answer.headers.get('retry-after'), inbox.platform.clock.now())
+
+/** A fault that may pass is returned; any other is thrown. */
+function faultOf(error: unknown): Error {
+  if (!(error instanceof TransportError)) throw error
+  if (error.fault === 'unreachable' || error.fault === 'timeout') return error
+  throw new SmartError('SHARE_REFUSED', `the inbox cannot be used: ${error.message}`, {
+    reason: error.fault,
+    cause: error,
+  })
+}
+
+function unreachable(outcome: Error | TransportResponse, retryAfter: number | undefined): SmartError {
+  const message = 'the study’s inbox did not take the package; the same call delivers it once'
+  if (outcome instanceof Error) return new SmartError('SHARE_UNREACHABLE', message, { cause: outcome })
+  return new SmartError('SHARE_UNREACHABLE', message, {
+    status: outcome.status,
+    ...(retryAfter === undefined ? {} : { retryAfter }),
+  })
+}
+
+const errorIn = (answer: TransportResponse): string | undefined => stringAt(parseJson(answer.text()), 'error')
+
+function refusal(answer: TransportResponse): SmartError {
+  const { status } = answer
+  const reason = errorIn(answer)
+  const details = { status, ...(reason === undefined ? {} : { reason }) }
+  if (status === 401 || (status === 403 && reason !== 'withdrawal-key')) {
+    return new SmartError('SHARE_KEY_REFUSED', 'the inbox does not accept the study key', details)
+  }
+  if (status === 409 && reason === 'withdrawn') {
+    return new SmartError('SHARE_WITHDRAWN', 'the participant has withdrawn this consent', details)
+  }
+  if (status === 507) return new SmartError('SHARE_INBOX_FULL', 'the inbox has no room', details)
+  return new SmartError('SHARE_REFUSED', `the inbox answered with status ${status}`, details)
+}
