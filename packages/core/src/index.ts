@@ -35,8 +35,44 @@ export {
   usCore,
 } from './plans/index.js'
 export type { Clock, CryptoPort, Fetch, Lock, Platform, Store } from './ports.js'
+export type { AttachmentStatus, RecordAttachment } from './record/attachments.js'
+// collect
+export { type CollectOptions, collect, type Progress } from './record/collect.js'
+export type { Completeness, CompletenessStatus, QueryReport } from './record/completeness.js'
+export type { RecordIssue, RecordIssueKind } from './record/issues.js'
+export type { PatientRecord } from './record/record.js'
 export { isCallback } from './smart/callback.js'
 export type { LaunchContext } from './smart/context.js'
 export { isLaunch } from './smart/launch.js'
 export { type ClientAuth, type ClientAuthRequest, defineProviders, type Provider } from './smart/provider.js'
+export {
+  type ConsentDocument,
+  type ConsentGiven,
+  type ConsentRecord,
+  readConsent,
+  recordConsent,
+} from './study/consent.js'
+export {
+  type Delivery,
+  type DeliveryOptions,
+  type DeliveryProgress,
+  httpDelivery,
+  type WithdrawalNotice,
+  type WithdrawalReceipt,
+} from './study/delivery.js'
+export {
+  createPackage,
+  type Manifest,
+  type ManifestPart,
+  type ManifestSource,
+  type Package,
+  type PackagePart,
+  type Withheld,
+} from './study/package.js'
+export { type Receipt, readReceipt } from './study/receipt.js'
+export { readShare, type Share, type ShareOptions, share } from './study/share.js'
+// share
+export { defineStudy, type Study } from './study/study.js'
+// withdraw
+export { type Revocable, type Withdrawal, type WithdrawOptions, withdraw } from './study/withdraw.js'
 export { defineVendor, type Trait, type Vendor } from './vendors/vendor.js'
