@@ -103,7 +103,7 @@ export function parseConsent(value: unknown): Omit<ConsentRecord, typeof earned>
   const study = isObject(value) ? value.study : undefined
   const text = (key: string, from: unknown = value): string => {
     const found = stringAt(from, key)
-    if (found === undefined) throw invalid('is incomplete', 'shape')
+    if (found === undefined) throw invalid('is incomplete')
     return found
   }
   const document = {
@@ -119,7 +119,7 @@ export function parseConsent(value: unknown): Omit<ConsentRecord, typeof earned>
     ...(isObject(value) && value.expiresAt !== undefined ? { expiresAt: text('expiresAt') } : {}),
     withdrawalCommitment: text('withdrawalCommitment'),
   }
-  if (document.format !== 's4s-consent/1') throw invalid('is of an unknown format', 'format')
+  if (document.format !== 's4s-consent/1') throw invalid('is of an unknown format')
   const consent = { ...document, digest: text('digest'), withdrawalKey: text('withdrawalKey') }
   checkUnaltered(consent)
   return consent
@@ -132,12 +132,12 @@ export function parseConsent(value: unknown): Omit<ConsentRecord, typeof earned>
  */
 export function allowedClasses(consent: ConsentRecord, study: Study, now: number): ReadonlySet<string> {
   if (!isObject(consent) || !good.has(consent)) {
-    throw invalid('was made neither by recordConsent nor by readConsent', 'unearned')
+    throw invalid('was made neither by recordConsent nor by readConsent')
   }
   checkUnaltered(consent)
   checkAgainst(consent, study)
   if (consent.expiresAt !== undefined && !(Date.parse(consent.expiresAt) > now)) {
-    throw invalid('has expired', 'expired')
+    throw new SmartError('SHARE_CONSENT_INVALID', 'the consent has expired', { reason: 'expired' })
   }
   return new Set(consent.dataClasses)
 }
@@ -151,22 +151,21 @@ export function consentBytes(consent: ConsentRecord): Uint8Array<ArrayBuffer> {
 type Stored = Omit<ConsentRecord, typeof earned>
 
 function checkUnaltered(consent: Stored): void {
-  if (digestOf(documentOf(consent)) !== consent.digest) throw invalid('was altered', 'altered')
-  if (sha256Now(consent.withdrawalKey) !== consent.withdrawalCommitment)
-    throw invalid('was altered', 'altered')
-  if (!isParticipant(consent.participant)) throw invalid('names no participant', 'participant')
+  if (digestOf(documentOf(consent)) !== consent.digest) throw invalid('was altered')
+  if (sha256Now(consent.withdrawalKey) !== consent.withdrawalCommitment) throw invalid('was altered')
+  if (!isParticipant(consent.participant)) throw invalid('names no participant')
   if (consent.expiresAt !== undefined && Number.isNaN(Date.parse(consent.expiresAt))) {
-    throw invalid('has no readable end', 'expired')
+    throw invalid('has no readable end')
   }
 }
 
 function checkAgainst(consent: Stored, study: Study): void {
-  if (consent.study.id !== study.id) throw invalid('is for another study', 'study')
-  if (consent.version !== study.consent.version) throw invalid('is to another version of the text', 'version')
-  if (consent.text !== study.consent.text) throw invalid('is to another text', 'text')
+  if (consent.study.id !== study.id) throw invalid('is for another study')
+  if (consent.version !== study.consent.version) throw invalid('is to another version of the text')
+  if (consent.text !== study.consent.text) throw invalid('is to another text')
   const planned = new Set(study.plan.classes.map((row) => row.name))
   if (consent.dataClasses.length === 0 || !consent.dataClasses.every((name) => planned.has(name))) {
-    throw invalid('covers what the study does not ask for', 'data-classes')
+    throw invalid('covers what the study does not ask for')
   }
 }
 
@@ -201,5 +200,4 @@ function isParticipant(value: unknown): value is string {
   return typeof value === 'string' && /^[^\u0000-\u001f\u007f]{1,200}$/.test(value) && value.trim() !== ''
 }
 
-const invalid = (what: string, reason: string): SmartError =>
-  new SmartError('SHARE_CONSENT_INVALID', `the consent ${what}`, { reason })
+const invalid = (what: string): SmartError => new SmartError('SHARE_CONSENT_INVALID', `the consent ${what}`)

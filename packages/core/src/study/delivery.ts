@@ -166,9 +166,7 @@ async function upload(
 function missingIn(answer: TransportResponse, pack: Package): readonly PackagePart[] {
   const body = parseJson(answer.text())
   if (stringAt(body, 'digest') !== pack.digest) {
-    throw new SmartError('SHARE_RECEIPT_INVALID', 'the inbox opened an upload for another package', {
-      reason: 'digest',
-    })
+    throw new SmartError('SHARE_RECEIPT_INVALID', 'the inbox opened an upload for another package')
   }
   const wanted = new Set(stringsAt(body, 'missing'))
   const byDigest = new Map(pack.parts.map((part) => [part.sha256, part]))
@@ -271,10 +269,7 @@ const waitAskedFor = (answer: TransportResponse, inbox: Inbox): number | undefin
 function faultOf(error: unknown): Error {
   if (!(error instanceof TransportError)) throw error
   if (error.fault === 'unreachable' || error.fault === 'timeout') return error
-  throw new SmartError('SHARE_REFUSED', `the inbox cannot be used: ${error.message}`, {
-    reason: error.fault,
-    cause: error,
-  })
+  throw new SmartError('SHARE_REFUSED', `the inbox cannot be used: ${error.message}`, { cause: error })
 }
 
 function unreachable(outcome: Error | TransportResponse, retryAfter: number | undefined): SmartError {
@@ -286,18 +281,33 @@ function unreachable(outcome: Error | TransportResponse, retryAfter: number | un
   })
 }
 
-const errorIn = (answer: TransportResponse): string | undefined => stringAt(parseJson(answer.text()), 'error')
+// Only a word of the protocol goes on into a message; whatever else an inbox writes stays where it is.
+const words = [
+  'key',
+  'withdrawn',
+  'manifest',
+  'consent',
+  'digest',
+  'full',
+  'incomplete',
+  'withdrawal-key',
+] as const
+function errorIn(answer: TransportResponse): (typeof words)[number] | undefined {
+  const error = stringAt(parseJson(answer.text()), 'error')
+  return words.find((word) => word === error)
+}
 
 function refusal(answer: TransportResponse): SmartError {
   const { status } = answer
-  const reason = errorIn(answer)
-  const details = { status, ...(reason === undefined ? {} : { reason }) }
-  if (status === 401 || (status === 403 && reason !== 'withdrawal-key')) {
+  const word = errorIn(answer)
+  const details = { status }
+  if (status === 401 || (status === 403 && word !== 'withdrawal-key')) {
     return new SmartError('SHARE_KEY_REFUSED', 'the inbox does not accept the study key', details)
   }
-  if (status === 409 && reason === 'withdrawn') {
+  if (status === 409 && word === 'withdrawn') {
     return new SmartError('SHARE_WITHDRAWN', 'the participant has withdrawn this consent', details)
   }
   if (status === 507) return new SmartError('SHARE_INBOX_FULL', 'the inbox has no room', details)
-  return new SmartError('SHARE_REFUSED', `the inbox answered with status ${status}`, details)
+  const what = word === undefined ? '' : ` (${word})`
+  return new SmartError('SHARE_REFUSED', `the inbox answered with status ${status}${what}`, details)
 }

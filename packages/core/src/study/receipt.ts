@@ -76,4 +76,4 @@ export function checkReceipt(value: unknown, pack: Package): Receipt {
 }
 
 const invalid = (key: string): SmartError =>
-  new SmartError('SHARE_RECEIPT_INVALID', `the receipt does not match the package in ${key}`, { reason: key })
+  new SmartError('SHARE_RECEIPT_INVALID', `the receipt does not match the package in ${key}`)

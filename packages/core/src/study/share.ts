@@ -140,4 +140,4 @@ function sameUrl(a: string, b: string): boolean {
 }
 
 const invalid = (key: string): SmartError =>
-  new SmartError('SHARE_RECEIPT_INVALID', `the stored share is damaged in ${key}`, { reason: key })
+  new SmartError('SHARE_RECEIPT_INVALID', `the stored share is damaged in ${key}`)
