@@ -1,0 +1,97 @@
+// The floors of the packages, as data. check-floors.mjs holds the sources against them.
+// A pattern is a module of the package without its ending; `*` stands for anything. `type:` allows types only.
+
+/** Globals of the language and those that every runtime with the web's APIs has; none reaches the outside. */
+const universal = `
+  Array ArrayBuffer BigInt BigInt64Array BigUint64Array Boolean DataView Date Error Float64Array Function Infinity
+  Int32Array Intl JSON Map Math NaN Number Object Promise Proxy RangeError Reflect RegExp Set SharedArrayBuffer
+  String Symbol SyntaxError TypeError URIError Uint8Array Uint16Array Uint32Array WeakMap WeakRef WeakSet
+  AggregateError arguments decodeURIComponent encodeURIComponent isNaN isFinite parseFloat parseInt undefined
+  AbortController AbortSignal Blob DOMException Headers ReadableStream Request Response TextDecoder TextEncoder
+  TransformStream URL URLSearchParams WritableStream atob btoa structuredClone
+`
+  .trim()
+  .split(/\s+/)
+
+/** Members of universal globals that do reach the outside, or that secrets must not come from. */
+const reaching = ['Date.now', 'Math.random', 'AbortSignal.timeout', 'new Date()']
+
+const floor0 = ['ports', 'ambient', 'errors']
+const util = [...floor0, 'util/*']
+const data = ['plans/*', 'vendors/*']
+
+/** Who may import whom; the first row whose `files` match a module is its floor. */
+export const floors = [
+  {
+    root: 'packages/core/src',
+    globals: { allow: universal, deny: reaching },
+    rows: [
+      { files: ['ports', 'errors'], may: [] },
+      // The one file that names what reaches the outside.
+      {
+        files: ['ambient'],
+        may: ['type:ports'],
+        globals: ['globalThis', 'setTimeout', 'clearTimeout', 'Date.now'],
+      },
+      { files: ['plans/*'], may: ['plans/*', 'type:fhir/types'] },
+      { files: ['vendors/*'], may: ['vendors/*'] },
+      { files: ['util/*'], may: util },
+      {
+        files: ['smart/*'],
+        may: [...util, 'smart/*', 'type:vendors/*', 'type:plans/*'],
+        packages: ['oauth4webapi'],
+      },
+      {
+        files: ['fhir/*'],
+        may: [...util, 'fhir/*', 'type:vendors/*'],
+        packages: ['fhir-kit-client', 'type:fhir/r4'],
+      },
+      {
+        files: ['client', 'connection', 'tokens', 'directory/*'],
+        may: [...util, 'smart/*', 'fhir/*', ...data, 'client', 'connection', 'tokens', 'directory/*'],
+      },
+      {
+        files: ['record/*'],
+        may: [...util, 'record/*', 'type:fhir/types', 'type:smart/scopes', ...data],
+      },
+      {
+        files: ['study/*'],
+        may: [...util, 'study/*', 'type:record/*', 'type:fhir/types', 'type:plans/*'],
+        packages: ['type:fhir/r4'],
+      },
+      { files: ['testing/*'], may: [...floor0, 'testing/*', 'util/*', 'type:fhir/types'] },
+      // A subpath of its own, and what it opens.
+      { files: ['fhir-kit'], may: [...util, 'type:connection', 'fhir/*'], packages: ['fhir-kit-client'] },
+      { files: ['confidential'], may: ['smart/client-auth'] },
+      { files: ['index'], may: ['*'] },
+    ],
+  },
+  {
+    root: 'packages/browser/src',
+    globals: {
+      deny: ['Math.random', 'console', 'process', 'Buffer', 'require', 'localStorage', 'sessionStorage'],
+    },
+    rows: [
+      {
+        files: ['store'],
+        may: ['*'],
+        packages: ['@s4s/core', 'idb-keyval'],
+      },
+      { files: ['react/*'], may: ['*'], packages: ['@s4s/core', 'react', 'react-dom'] },
+      { files: ['*'], may: ['*'], packages: ['@s4s/core'] },
+    ],
+  },
+  {
+    root: 'packages/node/src',
+    globals: {
+      deny: ['Math.random', 'console', 'window', 'document', 'localStorage', 'navigator', 'location'],
+    },
+    rows: [
+      {
+        files: ['*'],
+        may: ['*'],
+        packages: ['@s4s/core', '@s4s/core/confidential', 'jose', 'node:*'],
+      },
+    ],
+  },
+]
