@@ -1,0 +1,49 @@
+import type { Letter } from './guard.js'
+import type { Issue } from './outcome.js'
+import type { Indexed } from './repository.js'
+import type { Include } from './search.js'
+
+/** What a search found, kept for its later pages. */
+export interface Findings {
+  readonly matches: readonly Indexed[]
+  readonly includes: readonly Include[]
+  readonly count: number
+  readonly self: string
+  readonly issues: readonly Issue[]
+  readonly total: boolean
+  /** The scope letters of which a resource needs one to be shown. */
+  readonly letters: readonly Letter[]
+}
+
+/** The open page chains of a server. */
+export interface Pages {
+  /** An opaque cursor that stands for the findings from an offset on. */
+  cursor(findings: Findings, offset: number): string
+  /** undefined = never given out, or so long ago that it was dropped. */
+  open(cursor: string): { readonly findings: Findings; readonly offset: number } | undefined
+}
+
+/** Keeps the page chains that were asked for last; the oldest go when there are too many of them. */
+export function createPages(limit = 1000): Pages {
+  const byId = new Map<string, Findings>()
+  const ids = new WeakMap<Findings, string>()
+  return Object.freeze({
+    cursor: (findings: Findings, offset: number) => {
+      const id = ids.get(findings) ?? crypto.randomUUID()
+      ids.set(findings, id)
+      byId.delete(id)
+      byId.set(id, findings)
+      for (const oldest of byId.keys()) {
+        if (byId.size <= limit) break
+        byId.delete(oldest)
+      }
+      return `${id}.${offset}`
+    },
+    open: (cursor: string) => {
+      const match = /^([0-9a-f-]{36})\.(\d{1,9})$/.exec(cursor)
+      const findings = match && byId.get(match[1] as string)
+      const offset = Number(match?.[2])
+      return findings && offset < findings.matches.length ? { findings, offset } : undefined
+    },
+  })
+}
