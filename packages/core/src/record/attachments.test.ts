@@ -4,9 +4,11 @@ import { SmartError } from '../errors.js'
 import type { AttachmentBytes, Reader, Resource } from '../fhir/types.js'
 import { usCore } from '../plans/index.js'
 import { base64, hex, sha256 } from '../util/bytes.js'
+import { fetchAttachments } from './attachments.js'
 import { collect } from './collect.js'
 import { memoryReader, pageOf } from './memory-reader.js'
 import type { PatientRecord } from './record.js'
+import { createShelf } from './shelf.js'
 
 const bytesOf = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text)
 const sha1 = async (bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> =>
@@ -106,10 +108,30 @@ test('a note that a report and a document share is fetched once', async () => {
 test('what a caller does to the bytes does not change the record', async () => {
   const record = await collected({
     documents: [document('d', { url: 'Binary/1' })],
-    files: { 'Binary/1': text },
+    files: { 'Binary/1': { contentType: 'text/plain', bytes: note.slice() } },
   })
   record.attachments[0]?.bytes().fill(0)
   expect(record.attachments[0]?.bytes()).toEqual(note)
+})
+
+test('files together stay within a limit, whichever of them are met first', async () => {
+  const shelf = createShelf()
+  for (const id of ['a', 'b', 'c']) {
+    const resource = document(id, { url: `Binary/${id}` })
+    shelf.put({ type: 'DocumentReference', id }, JSON.stringify(resource), ['Documents'])
+  }
+  const { attachments } = await fetchAttachments(shelf.all(), {
+    reader: { ...memoryReader({ patient: 'p1' }), attachment: async () => text },
+    crypto: ambientCrypto,
+    concurrency: 3,
+    maxBytes: 100,
+    maxTotalBytes: 2 * note.length,
+    dataClasses: ['Documents'],
+    isOver: () => undefined,
+    over: () => {},
+    onReceived: () => {},
+  })
+  expect(attachments.map((one) => one.status).sort()).toEqual(['received', 'received', 'too-large'])
 })
 
 const fault = (

@@ -46,6 +46,8 @@ export interface FetchAttachments {
   readonly concurrency: number
   readonly signal?: AbortSignal
   readonly maxBytes: number
+  /** Most bytes of all files that are fetched together. Default 500 MiB. */
+  readonly maxTotalBytes?: number
   /** Names of the data classes whose files are wanted, in the order of the plan. */
   readonly dataClasses: readonly string[]
   /** An error after which nothing more is asked, such as the end of access. */
@@ -72,7 +74,7 @@ export async function fetchAttachments(
 ): Promise<AttachmentShelf> {
   const found: RecordAttachment[] = []
   const kept = new Map<string, Uint8Array<ArrayBuffer>>()
-  const budget = { left: totalLimit }
+  const budget = { left: options.maxTotalBytes ?? totalLimit }
   let wiped = false
 
   const record = (place: Place, got: Got, bytes?: () => Uint8Array<ArrayBuffer>): void => {

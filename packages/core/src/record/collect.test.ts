@@ -167,6 +167,50 @@ test('F18 of two versions the newer is kept, in whichever order they come', asyn
   }
 })
 
+test('F18 where only the version id tells, 10 is newer than 9', async () => {
+  const versions = ['9', '10'].map((versionId) => observation('o', { meta: { versionId }, value: versionId }))
+  for (const order of [versions, versions.toReversed()]) {
+    const record = await collect(reader({ search: () => [pageOf(order)] }), { plan: labs })
+    expect([...record.resources()]).toMatchObject([{ value: '10' }])
+  }
+})
+
+test('a class of which one query was refused is truncated if others brought something, else refused', async () => {
+  const plan = usCore.only('Tests and Imaging')
+  const refusing = (found: Resource[]) => (_type: string, search: { category?: unknown }) =>
+    String(search.category).endsWith('|therapy') ? [error('FHIR_FORBIDDEN')] : [pageOf(found)]
+  const some = await collect(reader({ search: refusing(observations(0, 2)) }), { plan })
+  expect(row(some, 'Tests and Imaging')).toMatchObject({
+    status: 'truncated',
+    count: 2,
+    reason: 'FHIR_FORBIDDEN',
+  })
+  const none = await collect(reader({ search: refusing([]) }), { plan })
+  expect(row(none, 'Tests and Imaging')).toMatchObject({ status: 'refused', count: 0 })
+  expect(
+    row(none, 'Tests and Imaging')
+      ?.queries.map((one) => one.status)
+      .sort(),
+  ).toEqual([...Array(4).fill('none'), 'refused'])
+})
+
+test('a search that is left before its end is closed, so that the reader can tidy up', async () => {
+  let closed = 0
+  await collect(
+    reader({
+      *search() {
+        try {
+          for (;;) yield pageOf(observations(0, 5))
+        } finally {
+          closed++
+        }
+      },
+    }),
+    { plan: labs, maxResources: 12 },
+  )
+  expect(closed).toBe(1)
+})
+
 test('F25 a cursor that has expired is begun again once, without loss or doubles', async () => {
   let round = 0
   const record = await collect(

@@ -367,19 +367,22 @@ test('F70 an inbox that runs full half-way stored nothing in part; with room aga
   expect(inbox.completed.length).toBe(1)
 })
 
-test('F88 an inbox that loses its open uploads is sent them again', async () => {
-  const { inbox, send } = await stage()
-  let lost = false
-  inbox.before = (path) => {
-    if (path.endsWith('/complete') && !lost) {
-      lost = true
-      inbox.forget()
+test.each(['/complete', '/parts/'])(
+  'F88 an inbox that loses its open uploads at %s is sent them again',
+  async (at) => {
+    const { inbox, send } = await stage()
+    let lost = false
+    inbox.before = (path) => {
+      if (path.includes(at) && !lost) {
+        lost = true
+        inbox.forget()
+      }
+      return false
     }
-    return false
-  }
-  const shared = await send()
-  expect(inbox.completed).toEqual([shared.digest])
-})
+    const shared = await send()
+    expect(inbox.completed).toEqual([shared.digest])
+  },
+)
 
 test('an inbox that never becomes complete is refused after three rounds', async () => {
   const { inbox, send } = await stage()

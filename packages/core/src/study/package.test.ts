@@ -244,6 +244,17 @@ test('a resource larger than a part is a part of its own', async () => {
   expect(parts.map((part) => part.resources)).toEqual([1, 1, 1])
 })
 
+test('T71 findings about what is not shared stay here too', async () => {
+  const stranger = { ...problem('c9'), subject: { reference: 'Patient/p9' } } as Resource
+  const record = await recordOf('mercy', [problem('c1'), stranger])
+  const issuesFor = async (...names: ClassName[]) =>
+    (await createPackage([record], { study, consent: consentTo(...names), platform })).manifest.sources[0]
+      ?.issues
+  expect(await issuesFor('Problems')).toEqual({ 'other-patient': 1 })
+  expect(await issuesFor('Documents')).toEqual({ attachment: 1 })
+  expect(await issuesFor('Patient')).toEqual({})
+})
+
 test('when nothing collected is covered by the consent, there is nothing to pack', async () => {
   const record = await collect(memoryReader({ patient: 'p1' }), { plan: usCore.only('Patient'), platform })
   const options = { study, consent: consentTo('Problems'), platform }
