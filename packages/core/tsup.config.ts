@@ -5,12 +5,14 @@ import { defineConfig } from 'tsup'
 
 const here = dirname(fileURLToPath(import.meta.url))
 
-// fhir-kit-client is bundled without what it only needs for its own network call and log, so that core loads
-// in a browser, a worker, Deno or Bun with no bundler in between.
+// fhir-kit-client is bundled, but only what builds URLs and searches. Its network call, which pulls in agentkeepalive
+// and debug, and all that follows links are left out: so core loads in a browser, a worker, Deno or Bun with no
+// bundler in between, and holds one way to the network.
 const standIns: Readonly<Record<string, string>> = {
-  agentkeepalive: 'no-agent.js',
-  debug: 'no-debug.js',
-  'json-stringify-safe': 'no-stringify.js',
+  './http-client.js': 'http-client.js',
+  './reference-resolver.js': 'nothing.js',
+  './pagination.js': 'nothing.js',
+  './smart.js': 'nothing.js',
 }
 
 export default defineConfig({
@@ -24,7 +26,6 @@ export default defineConfig({
   target: 'es2022',
   platform: 'neutral',
   splitting: true,
-  treeshake: false,
   sourcemap: true,
   clean: true,
   dts: false,
@@ -34,9 +35,12 @@ export default defineConfig({
     {
       name: 'stand-ins',
       setup(build) {
-        build.onResolve({ filter: new RegExp(`^(${Object.keys(standIns).join('|')})$`) }, ({ path }) => ({
-          path: join(here, 'build', standIns[path] as string),
-        }))
+        build.onResolve({ filter: /^\.\// }, ({ path, importer }) => {
+          const standIn = /fhir-kit-client[\\/]dist/.test(importer) ? standIns[path] : undefined
+          return standIn === undefined
+            ? undefined
+            : { path: join(here, 'build', standIn), sideEffects: false }
+        })
       },
     },
   ],

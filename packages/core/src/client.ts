@@ -9,7 +9,8 @@ import { readLaunch } from './smart/launch.js'
 import { defineProviders, type Provider } from './smart/provider.js'
 import { exchangeCode } from './smart/token.js'
 import { applyTokens, loadConnection, type StoredConnection, saveConnection, storage } from './tokens.js'
-import { abortable, singleFlight } from './util/async.js'
+import { orAborted } from './util/abort.js'
+import { singleFlight } from './util/async.js'
 import { base64url, sha256 } from './util/bytes.js'
 import { isObject, parseJson } from './util/json.js'
 import { createTransport } from './util/transport.js'
@@ -263,10 +264,12 @@ export function createClient(options: ClientOptions): Client {
     async callback(url: string, wanted: CallbackOptions = {}): Promise<Connection> {
       const { state } = readCallback(url)
       // One at a time per state: the second caller finds the connection that the first one made.
-      const work =
-        state === undefined ? finish(url, wanted) : platform.lock(launchKey(state), () => finish(url, wanted))
       // Whoever stops waiting does not stop the exchange: the code would be spent for nothing.
-      return abortable(work, wanted.signal)
+      return orAborted(wanted.signal, () =>
+        state === undefined
+          ? finish(url, wanted)
+          : platform.lock(launchKey(state), () => finish(url, wanted)),
+      )
     },
 
     async returnTo(url: string): Promise<string | undefined> {

@@ -3,7 +3,8 @@ import type { Platform } from './ports.js'
 import { type LaunchContext, mergeContext } from './smart/context.js'
 import type { Provider } from './smart/provider.js'
 import { refreshTokens, type TokenClient, type Tokens } from './smart/token.js'
-import { abortable, singleFlight } from './util/async.js'
+import { orAborted } from './util/abort.js'
+import { singleFlight } from './util/async.js'
 import { isObject, parseJson } from './util/json.js'
 import { Secret } from './util/secret.js'
 import type { Transport } from './util/transport.js'
@@ -129,7 +130,7 @@ export function createTokenKeeper(key: string, world: TokenWorld): TokenKeeper {
         return new Secret(current.accessToken)
       }
       try {
-        const next = await abortable(renew(refused?.reveal(), false), signal)
+        const next = await orAborted(signal, () => renew(refused?.reveal(), false))
         if (next.ended) throw ended(provider, 'access has ended')
         return new Secret(next.accessToken)
       } catch (error) {
@@ -145,7 +146,7 @@ export function createTokenKeeper(key: string, world: TokenWorld): TokenKeeper {
       if (current.ended) throw ended(provider, 'access has ended')
       if (current.refreshToken === undefined)
         throw ended(provider, 'access is one-time and cannot be refreshed')
-      await abortable(renew(undefined, true), signal)
+      await orAborted(signal, () => renew(undefined, true))
     },
   })
 }

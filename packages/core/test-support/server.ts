@@ -17,7 +17,7 @@ export interface TestServer {
 
 /** A real HTTP server on loopback that answers as the test says; what it leaves open is cut at the end. */
 export async function startServer(
-  answer: (request: Heard, response: ServerResponse) => void | Promise<void>,
+  answer: (request: Heard, response: ServerResponse) => unknown,
 ): Promise<TestServer> {
   const heard: Heard[] = []
   const sockets = new Set<Socket>()

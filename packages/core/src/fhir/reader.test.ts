@@ -278,3 +278,12 @@ test('T28 an attachment elsewhere is not fetched', async () => {
   }
   expect(server.heard).toEqual([])
 })
+
+test('PR-11 T62 a resource that is read keeps the digits of its numbers, on one line', async () => {
+  const { reader } = await ehr((_, response) =>
+    json(response, '{\n "resourceType":"Patient",\n "id":"p", "multipleBirthInteger":1.00 }\n'),
+  )
+  expect((await reader.readEntry('Patient', 'p')).text).toBe(
+    '{"resourceType":"Patient","id":"p", "multipleBirthInteger":1.00 }',
+  )
+})

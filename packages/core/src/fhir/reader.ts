@@ -3,13 +3,21 @@ import { fromBase64 } from '../util/bytes.js'
 import { isObject, parseJson } from '../util/json.js'
 import type { TransportResponse } from '../util/transport.js'
 import { isPathSegment, isWithin, join, parseUrl } from '../util/url.js'
-import { type ParsedPage, parsePage } from './bundle.js'
+import { onOneLine, type ParsedPage, parsePage } from './bundle.js'
 import { outcomesOf, type RequestWorld } from './request.js'
 import { createRest } from './rest.js'
-import type { AttachmentBytes, Page, Reader, ResourceOf, ResourceType, SearchResults } from './types.js'
+import type {
+  AttachmentBytes,
+  Page,
+  Reader,
+  Resource,
+  ResourceOf,
+  ResourceType,
+  SearchResults,
+} from './types.js'
 
 /** The verbs of a `Reader`, without what only a connection knows. */
-export type FhirReader = Pick<Reader, 'read' | 'search' | 'attachment'>
+export type FhirReader = Pick<Reader, 'read' | 'readEntry' | 'search' | 'attachment'>
 
 const mostPages = 10_000
 const mostEmptyPages = 3
@@ -94,15 +102,22 @@ export function createReader(base: string, world: RequestWorld): FhirReader {
     }
   }
 
+  const readEntry: Reader['readEntry'] = async (type, id, options = {}) => {
+    if (!isPathSegment(id)) throw new SmartError('CONFIG_INVALID', 'that is not a FHIR resource id')
+    const text = (await rest.read(type, id, options.signal)).text()
+    const resource = parseJson(text)
+    if (!isObject(resource) || resource.resourceType !== type || resource.id !== id) {
+      throw invalid(`something else than the ${type} that was asked for`)
+    }
+    return { resource: resource as unknown as Resource, text: onOneLine(text.trim()), mode: 'match' }
+  }
+
   return Object.freeze({
     async read<T extends ResourceType>(type: T, id: string, options: { signal?: AbortSignal } = {}) {
-      if (!isPathSegment(id)) throw new SmartError('CONFIG_INVALID', 'that is not a FHIR resource id')
-      const resource = parseJson((await rest.read(type, id, options.signal)).text())
-      if (!isObject(resource) || resource.resourceType !== type || resource.id !== id) {
-        throw invalid(`something else than the ${type} that was asked for`)
-      }
-      return resource as unknown as ResourceOf<T>
+      return (await readEntry(type, id, options)).resource as unknown as ResourceOf<T>
     },
+
+    readEntry,
 
     search<T extends ResourceType>(
       type: T,

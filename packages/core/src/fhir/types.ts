@@ -70,6 +70,8 @@ export interface Reader {
   /** Granted scopes, as the server wrote them. */
   readonly scopes: readonly string[]
   read<T extends ResourceType>(type: T, id: string, options?: RequestOptions): Promise<ResourceOf<T>>
+  /** As `read`, with the resource's own text beside it. */
+  readEntry(type: ResourceType, id: string, options?: RequestOptions): Promise<PageEntry>
   search<T extends ResourceType>(
     type: T,
     params?: SearchParams,

@@ -202,17 +202,12 @@ function mayAskAgain(run: Run, error: unknown): boolean {
 async function readPatient(work: Work, run: Run): Promise<void> {
   const { reader, settings } = work
   const { signal } = settings
-  const patient: unknown = await orAborted(signal, () =>
-    reader.read('Patient', reader.patient, signal ? { signal } : {}),
+  const patient = await orAborted(signal, () =>
+    reader.readEntry('Patient', reader.patient, signal ? { signal } : {}),
   )
   run.pages = 1
-  if (!isObject(patient)) work.issues.add({ kind: 'invalid-entry', dataClass: nameOf(run) })
-  else
-    keep(work, run, {
-      resource: patient as unknown as Resource,
-      text: JSON.stringify(patient),
-      mode: 'match',
-    })
+  if (!isObject(patient?.resource)) work.issues.add({ kind: 'invalid-entry', dataClass: nameOf(run) })
+  else keep(work, run, patient)
 }
 
 const mostPages = 10_000

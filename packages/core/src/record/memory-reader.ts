@@ -23,12 +23,17 @@ export function memoryReader(options: MemoryReaderOptions): Reader {
     if (value instanceof Error) throw value
     return value
   }
+  const person = read ?? ((): Resource => ({ resourceType: 'Patient', id: patient }))
   return Object.freeze({
     id: options.id ?? `memory:${patient}`,
     provider: options.provider ?? { id: 'memory', name: 'Memory', iss: 'https://memory.example/r4' },
     patient,
     scopes: options.scopes ?? ['patient/*.rs'],
-    read: async () => answer(read ? read() : { resourceType: 'Patient', id: patient }) as never,
+    read: async () => answer(person()) as never,
+    readEntry: async () => {
+      const resource = answer(person())
+      return { resource, text: JSON.stringify(resource), mode: 'match' as const }
+    },
     search: (type: string, params: SearchParams = {}) => {
       async function* pages(): AsyncGenerator<Page> {
         for await (const page of search(type, params)) yield answer(page)

@@ -3,6 +3,8 @@
  *
  * @module
  */
+
+export { type MemoryPages, type MemoryReaderOptions, memoryReader, pageOf } from '../record/memory-reader.js'
 export { type ManualClock, manualClock } from './manual-clock.js'
 export { memoryStore } from './memory-store.js'
 export { processLock } from './process-lock.js'

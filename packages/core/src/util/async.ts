@@ -48,20 +48,3 @@ export function retryAfterSeconds(header: string | null, now: number): number | 
 export function backoff(attempt: number, random: number, base = 500, cap = 15_000): number {
   return Math.min(cap, base * 2 ** attempt) * random
 }
-
-/** Settles as `work` does, or rejects with the signal's reason as soon as it aborts; the work itself goes on. */
-export async function abortable<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return work
-  work.catch(() => {})
-  signal.throwIfAborted()
-  let stop: () => void = () => {}
-  const aborted = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason)
-    signal.addEventListener('abort', stop, { once: true })
-  })
-  try {
-    return await Promise.race([work, aborted])
-  } finally {
-    signal.removeEventListener('abort', stop)
-  }
-}
