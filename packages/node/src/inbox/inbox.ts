@@ -1,0 +1,241 @@
+import { SmartError, type WithdrawalNotice } from '@s4s/core'
+import { isNoSpace } from '../durable.js'
+import { isObject, parseJsonBytes } from '../json.js'
+import { openAudit } from './audit.js'
+import { type InboxStudy, readKeys } from './keys.js'
+import { maxManifestBytes } from './manifest.js'
+import { signInPage, statusPage } from './page.js'
+import { readBody } from './parts.js'
+import { Refusal } from './refusal.js'
+import { openVault, type PackageRow, type Verification } from './vault.js'
+
+export interface InboxOptions {
+  /** Where packages are kept. On one disk, readable by nobody else. */
+  readonly folder: string
+  readonly studies: readonly InboxStudy[]
+  /** The path that the inbox is served under, such as `/inbox`. Default: the root. */
+  readonly basePath?: string
+  /** Most bytes of one package. Default 2 GiB. */
+  readonly maxBytes?: number
+  /** Most bytes of all packages together. Default: what the disk holds. */
+  readonly quotaBytes?: number
+  /** Origins of the apps that deliver from a browser. */
+  readonly allowOrigins?: readonly string[]
+}
+
+/** The study's side: receives packages, verifies them, stores each whole or not at all, and heeds withdrawals. */
+export interface Inbox {
+  /** Serves the inbox; give it to `serve`, to `toExpress` or to any framework that speaks Request and Response. */
+  handler(request: Request): Promise<Response>
+  /** The packages of a study, newest first. */
+  packages(study: string): Promise<PackageRow[]>
+  /** Reads a stored package again and says what is no longer as it was sent. */
+  verify(digest: string): Promise<Verification>
+}
+
+/**
+ * Opens an inbox on a folder.
+ *
+ * @example
+ * const inbox = createInbox({ folder: './packages', studies: [{ id: 'sleep-2026', key, teamKey }] })
+ * await serve(inbox.handler, { port: 5000 })
+ * @throws SmartError `CONFIG_INVALID`
+ */
+export function createInbox(options: InboxOptions): Inbox {
+  const {
+    folder,
+    studies,
+    basePath = '',
+    maxBytes = 2 * 1024 ** 3,
+    quotaBytes = Number.POSITIVE_INFINITY,
+  } = options
+  if (typeof folder !== 'string' || folder === '') throw invalid('folder is missing')
+  if (!/^(\/[A-Za-z0-9._~-]+)*\/?$/.test(basePath)) throw invalid('basePath is not a path such as /inbox')
+  if (!(maxBytes > 0) || !(quotaBytes > 0)) throw invalid('maxBytes and quotaBytes are numbers above zero')
+  const base = basePath.replace(/\/$/, '')
+  const origins = new Set((options.allowOrigins ?? []).map(checkedOrigin))
+  const keys = readKeys(studies)
+  const ids = studies.map(({ id }) => id)
+  const vault = openVault({ folder, maxBytes, quotaBytes })
+  const audit = openAudit(folder)
+
+  const sender = (request: Request): string => {
+    const study = keys.delivers(bearerOf(request))
+    if (study === undefined) throw new Refusal('key')
+    return study
+  }
+
+  const open: Step = async (request) => {
+    const study = sender(request)
+    const opened = await vault.open(study, await readBody(request.body, maxManifestBytes))
+    if (opened.kind === 'stored') {
+      await audit({ event: 'stored-already', study, digest: opened.receipt.digest })
+      return json(200, { receipt: opened.receipt })
+    }
+    await audit({ event: 'opened', study, digest: opened.digest })
+    return json(201, { digest: opened.digest, missing: opened.missing })
+  }
+
+  const put: Step = async (request, [digest = '', sha256 = '']) => {
+    await vault.put(sender(request), digest, sha256, request.body)
+    return new Response(null, { status: 204 })
+  }
+
+  const complete: Step = async (request, [digest = '']) => {
+    const study = sender(request)
+    const { created, receipt } = await vault.complete(study, digest)
+    const { resources, bytes } = receipt
+    if (created) await audit({ event: 'stored', study, digest, resources, bytes })
+    return json(created ? 201 : 200, { receipt })
+  }
+
+  const withdrawal: Step = async (request) => {
+    const study = sender(request)
+    const notice = readNotice(await readBody(request.body, 64 * 1024))
+    if (notice.study !== study) throw new Refusal('key')
+    const receipt = await vault.withdraw(study, notice)
+    await audit({
+      event: 'withdrawn',
+      study,
+      digest: notice.digest,
+      reason: receipt.deleted ? 'delete' : 'stop',
+    })
+    return json(200, receipt)
+  }
+
+  const list: Step = async (request, [study = '']) => {
+    if (keys.sees(bearerOf(request)) !== study) throw new Refusal('key')
+    await audit({ event: 'listed', study })
+    return json(200, await vault.rows(study))
+  }
+
+  const status: Step = async (request) => {
+    const key = request.method === 'POST' ? await keyInForm(request) : bearerOf(request)
+    if (key === '') return signInPage(false)
+    const study = keys.sees(key)
+    if (study === undefined) {
+      await audit({ event: 'refused', reason: 'key' })
+      return signInPage(true)
+    }
+    await audit({ event: 'listed', study })
+    return statusPage(study, await vault.rows(study))
+  }
+
+  const routes: readonly (readonly [RegExp, Partial<Record<string, Step>>])[] = [
+    [/^\/packages$/, { POST: open }],
+    [/^\/packages\/([0-9a-f]{64})\/parts\/([0-9a-f]{64})$/, { PUT: put }],
+    [/^\/packages\/([0-9a-f]{64})\/complete$/, { POST: complete }],
+    [/^\/withdrawals$/, { POST: withdrawal }],
+    [/^\/studies\/([A-Za-z0-9._-]{1,64})\/packages$/, { GET: list }],
+    [/^\/?$/, { GET: status, POST: status }],
+  ]
+
+  const answer = async (request: Request): Promise<Response> => {
+    const path = pathOf(request)
+    const below = path === base || path.startsWith(`${base}/`) ? path.slice(base.length) : undefined
+    for (const [pattern, methods] of below === undefined ? [] : routes) {
+      const match = pattern.exec(below as string)
+      if (!match) continue
+      if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: preflight })
+      const step = methods[request.method]
+      if (!step) throw new Refusal('method')
+      return step(request, match.slice(1))
+    }
+    throw new Refusal('unknown')
+  }
+
+  return Object.freeze({
+    async handler(request: Request): Promise<Response> {
+      let response: Response
+      try {
+        response = await answer(request)
+      } catch (error) {
+        response = await refuse(error, request)
+      }
+      return withCors(request, response)
+    },
+    packages: (study: string) => (ids.includes(study) ? vault.rows(study) : Promise.resolve([])),
+    verify: (digest: string) => vault.verify(ids, digest),
+  } satisfies Inbox)
+
+  async function refuse(error: unknown, request: Request): Promise<Response> {
+    const refusal = error instanceof Refusal ? error : isNoSpace(error) ? new Refusal('full') : undefined
+    const digest = /\/packages\/([0-9a-f]{64})\//.exec(pathOf(request))?.[1]
+    const about = digest === undefined ? {} : { digest }
+    if (!refusal) {
+      // What went wrong inside is for the operator; the sender may try again.
+      await audit({ event: 'failed', ...about })
+      return json(500, { error: 'internal' })
+    }
+    if (refusal.word !== 'unknown' && refusal.word !== 'method') {
+      await audit({ event: 'refused', reason: refusal.word, ...about })
+    }
+    return json(refusal.status, refusal)
+  }
+
+  function withCors(request: Request, response: Response): Response {
+    const origin = request.headers.get('origin')
+    const allowed = origin !== null && origins.has(origin)
+    if (request.method === 'OPTIONS' && origin !== null && !allowed)
+      return new Response(null, { status: 403 })
+    response.headers.append('vary', 'origin')
+    if (allowed) response.headers.set('access-control-allow-origin', origin)
+    return response
+  }
+}
+
+type Step = (request: Request, matched: readonly string[]) => Promise<Response>
+
+const preflight = {
+  'access-control-allow-methods': 'GET, POST, PUT',
+  'access-control-allow-headers': 'authorization, content-type',
+  'access-control-max-age': '600',
+}
+
+function pathOf(request: Request): string {
+  return new URL(request.url).pathname
+}
+
+function bearerOf(request: Request): string {
+  return /^Bearer ([A-Za-z0-9._~+/=-]{1,500})$/i.exec(request.headers.get('authorization') ?? '')?.[1] ?? ''
+}
+
+async function keyInForm(request: Request): Promise<string> {
+  const bytes = await readBody(request.body, 4096)
+  return new URLSearchParams(Buffer.from(bytes).toString('utf8')).get('key') ?? ''
+}
+
+function readNotice(bytes: Uint8Array): WithdrawalNotice {
+  const notice = parseJsonBytes(bytes)
+  const texts = ['study', 'participant', 'digest', 'consent', 'at', 'key'] as const
+  const good =
+    isObject(notice) &&
+    notice.format === 's4s-withdrawal/1' &&
+    texts.every((key) => typeof notice[key] === 'string') &&
+    /^[0-9a-f]{64}$/.test(notice.digest as string) &&
+    (notice.ask === 'stop' || notice.ask === 'delete')
+  if (!good) throw new Refusal('notice')
+  return notice as unknown as WithdrawalNotice
+}
+
+function json(status: number, body: unknown): Response {
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: {
+      'content-type': 'application/json',
+      'cache-control': 'no-store',
+      'x-content-type-options': 'nosniff',
+    },
+  })
+}
+
+function checkedOrigin(text: string): string {
+  let origin: string | undefined
+  try {
+    origin = new URL(text).origin
+  } catch {}
+  if (origin === undefined || origin !== text) throw invalid('allowOrigins holds what is not an origin')
+  return origin
+}
+
+const invalid = (what: string): SmartError => new SmartError('CONFIG_INVALID', what)

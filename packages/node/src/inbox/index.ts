@@ -1,0 +1,8 @@
+/**
+ * The study's side of the road.
+ *
+ * @module
+ */
+export { createInbox, type Inbox, type InboxOptions } from './inbox.js'
+export type { InboxStudy } from './keys.js'
+export type { Fault, PackageRow, Verification } from './vault.js'

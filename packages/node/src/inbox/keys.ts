@@ -1,0 +1,60 @@
+import { createHash, timingSafeEqual } from 'node:crypto'
+import { SmartError } from '@s4s/core'
+
+/** A study that an inbox receives for. */
+export interface InboxStudy {
+  /** As in `defineStudy`. */
+  readonly id: string
+  /** Lets an app deliver and nothing more, so that it may be in a browser. */
+  readonly key: string
+  /** Lets the study team see which packages there are. Without it nobody can over HTTP. */
+  readonly teamKey?: string
+}
+
+/** Tells keys apart without telling, by the time it takes, how much of a guess is right. */
+export interface Keys {
+  /** The study that a study key opens. */
+  delivers(key: string): string | undefined
+  /** The study that a team key opens. */
+  sees(key: string): string | undefined
+}
+
+/** @throws SmartError `CONFIG_INVALID` */
+export function readKeys(studies: readonly InboxStudy[]): Keys {
+  const ids = new Set<string>()
+  const seen = new Set<string>()
+  const study: [Buffer, string][] = []
+  const team: [Buffer, string][] = []
+  studies.forEach(({ id, key, teamKey }, index) => {
+    const at = `studies[${index}]`
+    if (typeof id !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(id) || ids.has(id)) {
+      throw invalid(`${at}.id is not a study's id, or is used twice`)
+    }
+    ids.add(id)
+    for (const [name, value] of Object.entries({ key, teamKey })) {
+      if (name === 'teamKey' && value === undefined) continue
+      if (typeof value !== 'string' || !/^[A-Za-z0-9._~+/=-]{8,500}$/.test(value)) {
+        throw invalid(`${at}.${name} is not 8 or more letters, digits and . _ ~ + / = -`)
+      }
+      if (seen.has(value)) throw invalid(`${at}.${name} is used twice`)
+      seen.add(value)
+    }
+    study.push([digest(key), id])
+    if (teamKey !== undefined) team.push([digest(teamKey), id])
+  })
+  return Object.freeze({
+    delivers: (key: string) => find(study, key),
+    sees: (key: string) => find(team, key),
+  })
+}
+
+// Every key is compared, and the comparison is of digests, which all have one length.
+function find(known: readonly [Buffer, string][], key: string): string | undefined {
+  const given = digest(key)
+  let found: string | undefined
+  for (const [expected, id] of known) if (timingSafeEqual(expected, given)) found = id
+  return found
+}
+
+const digest = (text: string): Buffer => createHash('sha256').update(text).digest()
+const invalid = (what: string): SmartError => new SmartError('CONFIG_INVALID', what)

@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto'
+import type { Manifest } from '@s4s/core'
+
+/** A package made by hand, so that each of its faults can be made too. */
+export interface Made {
+  readonly digest: string
+  readonly bytes: string
+  readonly manifest: Manifest
+  readonly parts: ReadonlyMap<string, string>
+  readonly withdrawalKey: string
+}
+
+export interface Wanted {
+  readonly participant?: string
+  readonly patient?: string
+  /** Laid over the consent before it is signed. */
+  readonly consent?: Record<string, unknown>
+  /** Changes the consent after it was signed. */
+  readonly alteredConsent?: boolean
+  /** Parts in place of the usual ones. */
+  readonly parts?: Readonly<Record<string, string>>
+  /** Bytes of one attachment. */
+  readonly attachment?: string
+}
+
+export function makePackage(wanted: Wanted = {}): Made {
+  const { participant = 'p-1', patient = 'p1' } = wanted
+  const withdrawalKey = 'the-withdrawal-key'
+  const study = { id: 'sleep', title: 'Sleep' }
+  const consent = {
+    format: 's4s-consent/1',
+    id: 'consent-1',
+    study,
+    participant,
+    version: '3',
+    text: 'I agree.',
+    dataClasses: ['Patient', 'Problems'],
+    signature: 'Ada Canary',
+    givenAt: '2026-01-02T03:04:05.678Z',
+    withdrawalCommitment: sha256(withdrawalKey),
+    ...wanted.consent,
+  }
+  const signed = { ...consent, digest: sha256(JSON.stringify(consent)) }
+  if (wanted.alteredConsent) signed.signature = 'Eve'
+  const files: Record<string, string> = {
+    'consent.json': JSON.stringify(signed),
+    'records/01/Condition-0001.ndjson':
+      '{"resourceType":"Condition","id":"c1","note":[{"text":"Canary"}]}\n{"resourceType":"Condition","id":"c2"}\n',
+    'records/01/Patient-0001.ndjson': `{"resourceType":"Patient","id":"${patient}","name":[{"family":"Canary"}]}\n`,
+    'records/01/attachments.ndjson':
+      '{"source":"DocumentReference/d1","status":"missing","contentType":"text/plain"}\n',
+    'records/01/provenance.ndjson': '{"resourceType":"Provenance"}\n',
+    ...(wanted.attachment === undefined
+      ? {}
+      : { [`records/01/attachments/${sha256(wanted.attachment)}.bin`]: wanted.attachment }),
+    ...wanted.parts,
+  }
+  const parts = new Map(Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1)))
+  const counts: Record<string, number> = {
+    'records/01/Condition-0001.ndjson': 2,
+    'records/01/Patient-0001.ndjson': 1,
+  }
+  const at = '2026-01-02T03:04:05.678Z'
+  const row = (dataClass: string, type: string, count: number) =>
+    ({ dataClass, type, status: 'received', count, warnings: [], queries: [] }) as const
+  const manifest: Manifest = {
+    format: 's4s-package/1',
+    study,
+    participant,
+    consent: {
+      id: (wanted.consent?.id as string | undefined) === 'consent-other' ? 'consent-1' : consent.id,
+      version: '3',
+      sha256: sha256(files['consent.json'] as string),
+      path: 'consent.json',
+    },
+    withdrawalCommitment: sha256(withdrawalKey),
+    sources: [
+      {
+        folder: 'records/01',
+        connection: 'mercy-1',
+        provider: { id: 'mercy', name: 'Mercy', iss: 'https://mercy.example/fhir' },
+        patient,
+        startedAt: at,
+        collectedAt: at,
+        plan: { id: 'us-core', classes: ['Patient', 'Problems'] },
+        completeness: [row('Patient', 'Patient', 1), row('Problems', 'Condition', 2)],
+        issues: {},
+        withheld: [],
+        counts: { Condition: 2, Patient: 1 },
+      },
+    ],
+    parts: [...parts].map(([path, text]) => ({
+      path,
+      contentType: 'application/fhir+ndjson',
+      size: Buffer.byteLength(text),
+      sha256: sha256(text),
+      ...(counts[path] === undefined ? {} : { resources: counts[path] }),
+    })),
+    software: { name: '@s4s/core', version: '0.0.0' },
+  }
+  const bytes = JSON.stringify(manifest)
+  return { digest: sha256(bytes), bytes, manifest, parts, withdrawalKey }
+}
+
+export const sha256 = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex')

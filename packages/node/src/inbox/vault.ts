@@ -1,0 +1,517 @@
+import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypto'
+import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import {
+  type Lock,
+  type Manifest,
+  type ManifestPart,
+  type Receipt,
+  readReceipt,
+  type WithdrawalNotice,
+  type WithdrawalReceipt,
+} from '@s4s/core'
+import { codeOf, isMissing, isNoSpace, syncFolder, writeDurably } from '../durable.js'
+import { fileLock } from '../file-lock.js'
+import { isObject, parseJsonBytes } from '../json.js'
+import { checkConsent, maxConsentBytes } from './consent.js'
+import { kindOf, readManifest } from './manifest.js'
+import { inspectPart, writePart } from './parts.js'
+import { Refusal } from './refusal.js'
+
+/** One package, as the study team sees it. Nothing of the record is in it. */
+export interface PackageRow {
+  readonly digest: string
+  readonly participant: string
+  readonly receivedAt: string
+  readonly resources: number
+  readonly bytes: number
+  readonly status: 'stored' | 'withdrawn'
+  readonly withdrawnAt?: string
+  /** True when the package was removed at the participant's wish. */
+  readonly deleted?: boolean
+  /** What the participant's providers gave, by data class; empty when the package was removed. */
+  readonly completeness: readonly {
+    readonly provider: string
+    readonly dataClass: string
+    readonly status: string
+    readonly count: number
+  }[]
+}
+
+/** What is wrong with a stored package. */
+export interface Fault {
+  /** The part, or the manifest or receipt. */
+  readonly path: string
+  readonly fault: 'unknown' | 'missing' | 'digest' | 'content' | 'consent'
+}
+
+/** Whether a stored package is still what was sent. */
+export interface Verification {
+  readonly ok: boolean
+  readonly faults: readonly Fault[]
+}
+
+/** What an open upload still lacks, or the receipt when nothing is left to do. */
+export type Opened =
+  | { readonly kind: 'open'; readonly digest: string; readonly missing: readonly string[] }
+  | { readonly kind: 'stored'; readonly receipt: Receipt }
+
+/** The packages on the disk: staged by digest while they arrive, then moved in whole, in one step. */
+export interface Vault {
+  open(study: string, manifestBytes: Uint8Array): Promise<Opened>
+  put(study: string, digest: string, sha256: string, body: ReadableStream<Uint8Array> | null): Promise<void>
+  complete(study: string, digest: string): Promise<{ readonly created: boolean; readonly receipt: Receipt }>
+  withdraw(study: string, notice: WithdrawalNotice): Promise<WithdrawalReceipt>
+  rows(study: string): Promise<PackageRow[]>
+  verify(studies: readonly string[], digest: string): Promise<Verification>
+}
+
+export interface VaultOptions {
+  readonly folder: string
+  readonly maxBytes: number
+  readonly quotaBytes: number
+}
+
+interface Tombstone {
+  readonly format: 's4s-tombstone/1'
+  readonly digest: string
+  readonly study: string
+  readonly participant: string
+  readonly consent: string
+  readonly withdrawalCommitment: string
+  readonly receivedAt: string
+  readonly resources: number
+  readonly bytes: number
+  readonly receipt: WithdrawalReceipt
+}
+
+// An upload that nobody went on with is forgotten after a week.
+const staleAfter = 7 * 24 * 3_600_000
+
+export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault {
+  const staging = (digest: string): string => join(folder, 'staging', digest)
+  const home = (study: string, digest: string): string => join(folder, 'packages', study, digest)
+  const graves = (study: string): string => join(folder, 'withdrawn', study)
+  const lock: Lock = fileLock(join(folder, 'locks'))
+  // Whoever completes and whoever withdraws under one consent take turns, also over processes.
+  const turn = <T>(study: string, consent: string, work: () => Promise<T>): Promise<T> =>
+    lock(`${study}/${consent}`, work)
+
+  const storedReceipt = async (study: string, digest: string): Promise<Receipt | undefined> => {
+    const bytes = await readIfThere(join(home(study, digest), 'receipt.json'))
+    return bytes && readReceipt(parseJsonBytes(bytes))
+  }
+
+  const staged = async (study: string, digest: string): Promise<Manifest | undefined> => {
+    const bytes = await readIfThere(join(staging(digest), 'manifest.json'))
+    if (!bytes || sha256(bytes) !== digest) return undefined
+    const manifest = readManifest(bytes)
+    return manifest.study.id === study ? manifest : undefined
+  }
+
+  const tombstone = async (study: string, digest: string): Promise<Tombstone | undefined> => {
+    const bytes = await readIfThere(join(graves(study), `${digest}.json`))
+    return bytes && (parseJsonBytes(bytes) as Tombstone)
+  }
+
+  const consentFile = (study: string, consent: string): string =>
+    join(graves(study), `consent-${sha256(consent)}`)
+
+  const isWithdrawn = async (study: string, digest: string, consent: string): Promise<boolean> =>
+    (await exists(join(graves(study), `${digest}.json`))) || (await exists(consentFile(study, consent)))
+
+  const discard = (digest: string): Promise<void> => rm(staging(digest), { recursive: true, force: true })
+
+  /** Bytes of everything stored and of every upload that is open, in full: what was promised room has it. */
+  const used = async (except: string): Promise<number> => {
+    let bytes = 0
+    for (const study of await names(join(folder, 'packages'))) {
+      for (const digest of await names(join(folder, 'packages', study))) {
+        bytes += (await storedReceipt(study, digest).catch(() => undefined))?.bytes ?? 0
+      }
+    }
+    for (const digest of await names(join(folder, 'staging'))) {
+      if (digest === except) continue
+      const manifest = parseJsonBytes(
+        (await readIfThere(join(staging(digest), 'manifest.json'))) ?? new Uint8Array(),
+      )
+      if (isObject(manifest) && Array.isArray(manifest.parts))
+        bytes += sizeOf(manifest as unknown as Manifest)
+    }
+    return bytes
+  }
+
+  const sweep = async (): Promise<void> => {
+    for (const digest of await names(join(folder, 'staging'))) {
+      const touched = (await stat(join(staging(digest), 'parts')).catch(() => undefined))?.mtimeMs
+      if (touched !== undefined && Date.now() - touched > staleAfter) await discard(digest)
+    }
+  }
+
+  const missingOf = async (manifest: Manifest, digest: string): Promise<string[]> => {
+    const held = new Set(await names(join(staging(digest), 'parts')))
+    return [...new Set(manifest.parts.map((part) => part.sha256))].filter((one) => !held.has(one))
+  }
+
+  /** Runs a step of an upload; when the disk is full, or the package cannot be one, nothing of it stays behind. */
+  const orDiscard = async <T>(digest: string, work: () => Promise<T>): Promise<T> => {
+    try {
+      return await work()
+    } catch (error) {
+      const full = isNoSpace(error) || (error instanceof Refusal && error.word === 'full')
+      if (full || (error instanceof Refusal && hopeless.has(error.word))) await discard(digest)
+      throw full ? new Refusal('full') : error
+    }
+  }
+
+  const build = async (manifest: Manifest, digest: string): Promise<Receipt> => {
+    const parts = join(staging(digest), 'parts')
+    const made = join(staging(digest), `build-${randomBytes(6).toString('hex')}`)
+    const receipt: Receipt = {
+      id: `receipt-${randomUUID()}`,
+      study: manifest.study.id,
+      participant: manifest.participant,
+      digest,
+      receivedAt: new Date().toISOString(),
+      parts: manifest.parts.length,
+      resources: manifest.parts.reduce((sum, part) => sum + (part.resources ?? 0), 0),
+      bytes: sizeOf(manifest),
+    }
+    try {
+      const folders = new Set([made])
+      for (const part of manifest.parts) {
+        const target = join(made, ...part.path.split('/'))
+        for (let at = dirname(target); at.length > made.length; at = dirname(at)) folders.add(at)
+        await mkdir(dirname(target), { recursive: true })
+        await linkOrCopy(join(parts, part.sha256), target)
+      }
+      await linkOrCopy(join(staging(digest), 'manifest.json'), join(made, 'manifest.json'))
+      await writeDurably(join(made, 'receipt.json'), `${JSON.stringify(receipt)}\n`)
+      for (const one of folders) await syncFolder(one)
+      const target = home(manifest.study.id, digest)
+      await mkdir(dirname(target), { recursive: true })
+      // The one step that makes it stored.
+      await rename(made, target)
+      await syncFolder(dirname(target))
+      return receipt
+    } catch (error) {
+      await rm(made, { recursive: true, force: true }).catch(() => {})
+      // Another process was first: its receipt is the receipt.
+      const first = ['ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')
+      const existing = first ? await storedReceipt(manifest.study.id, digest) : undefined
+      if (existing) return existing
+      throw error
+    }
+  }
+
+  return Object.freeze({
+    async open(study: string, manifestBytes: Uint8Array): Promise<Opened> {
+      const digest = sha256(manifestBytes)
+      const manifest = readManifest(manifestBytes)
+      if (manifest.study.id !== study) throw new Refusal('key')
+      if (await isWithdrawn(study, digest, manifest.consent.id)) {
+        await discard(digest)
+        throw new Refusal('withdrawn')
+      }
+      const receipt = await storedReceipt(study, digest)
+      if (receipt) {
+        await discard(digest)
+        return { kind: 'stored', receipt }
+      }
+      const size = sizeOf(manifest)
+      if (!(size <= maxBytes)) throw new Refusal('too-large')
+      if (manifest.parts.some(({ path, size: one }) => path === 'consent.json' && one > maxConsentBytes)) {
+        throw new Refusal('consent', { part: 'consent.json' })
+      }
+      await sweep()
+      if (quotaBytes < Number.POSITIVE_INFINITY && (await used(digest)) + size > quotaBytes) {
+        await discard(digest)
+        throw new Refusal('full')
+      }
+      return orDiscard(digest, async () => {
+        await mkdir(join(staging(digest), 'parts'), { recursive: true })
+        if (!(await staged(study, digest)))
+          await writeDurably(join(staging(digest), 'manifest.json'), manifestBytes)
+        return { kind: 'open', digest, missing: await missingOf(manifest, digest) }
+      })
+    },
+
+    async put(
+      study: string,
+      digest: string,
+      wanted: string,
+      body: ReadableStream<Uint8Array> | null,
+    ): Promise<void> {
+      const manifest = await staged(study, digest)
+      // A part that comes late belongs to a package that is stored already, or to none.
+      if (!manifest) throw new Refusal('unknown')
+      const part = manifest.parts.find((one) => one.sha256 === wanted)
+      if (!part) throw new Refusal('digest')
+      await orDiscard(digest, async () => {
+        try {
+          await writePart(body, join(staging(digest), 'parts'), part)
+        } catch (error) {
+          throw isMissing(error) ? new Refusal('unknown') : error
+        }
+        // Looked at first, so that without consent as little as can be arrives.
+        if (wanted === manifest.consent.sha256) {
+          const bytes = await readIfThere(join(staging(digest), 'parts', wanted))
+          if (!bytes) throw new Refusal('unknown')
+          checkConsent(bytes, manifest, Date.now())
+        }
+      })
+    },
+
+    async complete(
+      study: string,
+      digest: string,
+    ): Promise<{ readonly created: boolean; readonly receipt: Receipt }> {
+      if (await exists(join(graves(study), `${digest}.json`))) throw new Refusal('withdrawn')
+      const before = await storedReceipt(study, digest)
+      if (before) return { created: false, receipt: before }
+      const manifest = await staged(study, digest)
+      if (!manifest) throw new Refusal('unknown')
+      return orDiscard(digest, () =>
+        turn(study, manifest.consent.id, async () => {
+          const meanwhile = await storedReceipt(study, digest)
+          if (meanwhile) return { created: false, receipt: meanwhile }
+          if (await isWithdrawn(study, digest, manifest.consent.id)) throw new Refusal('withdrawn')
+          const parts = join(staging(digest), 'parts')
+          const missing = await missingOf(manifest, digest)
+          if (missing.length > 0) throw new Refusal('incomplete', { missing })
+          await checkParts(manifest, parts)
+          const agreed = await readFile(join(parts, manifest.consent.sha256))
+          checkConsent(agreed, manifest, Date.now())
+          const receipt = await build(manifest, digest)
+          await discard(digest).catch(() => {})
+          return { created: true, receipt }
+        }),
+      )
+    },
+
+    async withdraw(study: string, notice: WithdrawalNotice): Promise<WithdrawalReceipt> {
+      const { digest } = notice
+      const known = await ownerAt(home(study, digest))
+      const grave = await tombstone(study, digest)
+      const consent = known?.consent ?? grave?.consent
+      const commitment = known?.withdrawalCommitment ?? grave?.withdrawalCommitment
+      const participant = known?.participant ?? grave?.participant
+      if (consent === undefined || commitment === undefined) throw new Refusal('unknown')
+      const proven = timingSafeEqual(Buffer.from(sha256(notice.key)), Buffer.from(commitment))
+      if (!proven || consent !== notice.consent || participant !== notice.participant) {
+        throw new Refusal('withdrawal-key')
+      }
+      return turn(study, consent, async () => {
+        const earlier = await tombstone(study, digest)
+        const stored = await storedReceipt(study, digest).catch(() => undefined)
+        const remove = notice.ask === 'delete'
+        // Said again, or said less than before.
+        if (earlier && (earlier.receipt.deleted || !remove)) {
+          if (earlier.receipt.deleted) await rm(home(study, digest), { recursive: true, force: true })
+          return earlier.receipt
+        }
+        const receipt: WithdrawalReceipt = Object.freeze({
+          id: `withdrawal-${randomUUID()}`,
+          digest,
+          at: new Date().toISOString(),
+          deleted: remove,
+        })
+        const { receivedAt, resources, bytes } = stored ??
+          earlier ?? { receivedAt: '', resources: 0, bytes: 0 }
+        const stone: Tombstone = {
+          format: 's4s-tombstone/1',
+          digest,
+          study,
+          participant: notice.participant,
+          consent,
+          withdrawalCommitment: commitment,
+          receivedAt,
+          resources,
+          bytes,
+          receipt,
+        }
+        // First what keeps it from coming back; a crash between the two is mended by the next notice.
+        await mkdir(graves(study), { recursive: true })
+        await writeDurably(consentFile(study, consent), '')
+        await writeDurably(join(graves(study), `${digest}.json`), `${JSON.stringify(stone)}\n`)
+        if (remove) {
+          await rm(home(study, digest), { recursive: true, force: true })
+          await syncFolder(join(folder, 'packages', study))
+        }
+        for (const open of await names(join(folder, 'staging'))) {
+          const upload = await staged(study, open).catch(() => undefined)
+          if (upload?.consent.id === consent) await discard(open)
+        }
+        return receipt
+      })
+    },
+
+    async rows(study: string): Promise<PackageRow[]> {
+      const rows: PackageRow[] = []
+      for (const file of await names(graves(study))) {
+        const digest = /^([0-9a-f]{64})\.json$/.exec(file)?.[1]
+        const stone = digest === undefined ? undefined : await tombstone(study, digest)
+        if (!stone) continue
+        const { participant, receivedAt, resources, bytes, receipt } = stone
+        const manifest = receipt.deleted ? undefined : await manifestAt(home(study, stone.digest))
+        rows.push({
+          digest: stone.digest,
+          participant,
+          receivedAt,
+          resources,
+          bytes,
+          status: 'withdrawn',
+          withdrawnAt: receipt.at,
+          deleted: receipt.deleted,
+          completeness: completenessOf(manifest),
+        })
+      }
+      const gone = new Set(rows.map(({ digest }) => digest))
+      for (const digest of await names(join(folder, 'packages', study))) {
+        if (gone.has(digest)) continue
+        const receipt = await storedReceipt(study, digest).catch(() => undefined)
+        const manifest = await manifestAt(home(study, digest))
+        if (!receipt) continue
+        const { participant, receivedAt, resources, bytes } = receipt
+        const completeness = completenessOf(manifest)
+        rows.push({ digest, participant, receivedAt, resources, bytes, status: 'stored', completeness })
+      }
+      return rows.sort((a, b) => compare(b.receivedAt, a.receivedAt) || compare(a.digest, b.digest))
+    },
+
+    async verify(studies: readonly string[], digest: string): Promise<Verification> {
+      const of = (faults: readonly Fault[]): Verification =>
+        Object.freeze({ ok: faults.length === 0, faults: Object.freeze(faults) })
+      if (!/^[0-9a-f]{64}$/.test(digest)) return of([{ path: '', fault: 'unknown' }])
+      for (const study of studies) {
+        if (await exists(home(study, digest))) return of(await faultsOf(home(study, digest), digest))
+      }
+      return of([{ path: '', fault: 'unknown' }])
+    },
+  } satisfies Vault)
+}
+
+/** What no further part can mend. */
+const hopeless: ReadonlySet<string> = new Set(['consent', 'manifest', 'withdrawn'])
+
+async function checkParts(manifest: Manifest, folder: string): Promise<void> {
+  const damaged: string[] = []
+  for (const part of manifest.parts) {
+    const finding = await inspectPart(join(folder, part.sha256), part, kindOf(part))
+    if (finding === 'content') throw new Refusal('manifest', { part: part.path })
+    if (finding === 'digest') damaged.push(part.sha256)
+  }
+  if (damaged.length === 0) return
+  // It was whole when it arrived, so the disk has changed it: the sender still has it.
+  for (const one of damaged) await rm(join(folder, one), { force: true })
+  throw new Refusal('incomplete', { missing: [...new Set(damaged)] })
+}
+
+async function faultsOf(folder: string, digest: string): Promise<Fault[]> {
+  const bytes = await readIfThere(join(folder, 'manifest.json'))
+  if (!bytes) return [{ path: 'manifest.json', fault: 'missing' }]
+  if (sha256(bytes) !== digest) return [{ path: 'manifest.json', fault: 'digest' }]
+  const manifest = readManifest(bytes)
+  const faults: Fault[] = []
+  for (const part of manifest.parts) {
+    const finding = await inspectPart(join(folder, ...part.path.split('/')), part, kindOf(part)).catch(
+      () => 'missing' as const,
+    )
+    if (finding !== 'ok') faults.push({ path: part.path, fault: finding })
+  }
+  const agreed = await readIfThere(join(folder, 'consent.json'))
+  if (agreed && !faults.some(({ path }) => path === 'consent.json') && !covers(agreed, manifest)) {
+    faults.push({ path: 'consent.json', fault: 'consent' })
+  }
+  const receipt = parseJsonBytes((await readIfThere(join(folder, 'receipt.json'))) ?? new Uint8Array())
+  if (!isObject(receipt)) faults.push({ path: 'receipt.json', fault: 'missing' })
+  else if (receipt.digest !== digest || receipt.bytes !== sizeOf(manifest)) {
+    faults.push({ path: 'receipt.json', fault: 'content' })
+  }
+  return faults
+}
+
+// Whether it still runs is not asked: what was given while it ran stays given.
+function covers(agreed: Uint8Array, manifest: Manifest): boolean {
+  try {
+    const given = (parseJsonBytes(agreed) as { givenAt?: string }).givenAt ?? ''
+    checkConsent(agreed, manifest, Date.parse(given))
+    return true
+  } catch {
+    return false
+  }
+}
+
+function completenessOf(manifest: Manifest | undefined): PackageRow['completeness'] {
+  return (manifest?.sources ?? []).flatMap(({ provider, completeness }) =>
+    completeness.map(({ dataClass, status, count }) => ({
+      provider: provider.name,
+      dataClass,
+      status,
+      count,
+    })),
+  )
+}
+
+// What a withdrawal needs is read without the rest: a package that the disk has damaged must be removable too.
+async function ownerAt(
+  folder: string,
+): Promise<{ consent: string; participant: string; withdrawalCommitment: string } | undefined> {
+  const manifest = parseJsonBytes((await readIfThere(join(folder, 'manifest.json'))) ?? new Uint8Array())
+  if (!isObject(manifest) || !isObject(manifest.consent)) return undefined
+  const { participant, withdrawalCommitment, consent } = manifest
+  if (typeof participant !== 'string' || typeof consent.id !== 'string') return undefined
+  if (typeof withdrawalCommitment !== 'string' || !/^[0-9a-f]{64}$/.test(withdrawalCommitment))
+    return undefined
+  return { consent: consent.id, participant, withdrawalCommitment }
+}
+
+async function manifestAt(folder: string): Promise<Manifest | undefined> {
+  const bytes = await readIfThere(join(folder, 'manifest.json'))
+  try {
+    return bytes && readManifest(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+async function linkOrCopy(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to)
+  } catch (error) {
+    if (isMissing(error) || isNoSpace(error)) throw error
+    await copyFile(from, to)
+  }
+}
+
+async function readIfThere(path: string): Promise<Uint8Array | undefined> {
+  try {
+    return await readFile(path)
+  } catch (error) {
+    if (isMissing(error)) return undefined
+    throw error
+  }
+}
+
+async function names(folder: string): Promise<string[]> {
+  try {
+    return (await readdir(folder)).sort()
+  } catch (error) {
+    if (isMissing(error)) return []
+    throw error
+  }
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    (error) => {
+      if (isMissing(error)) return false
+      throw error
+    },
+  )
+
+const sizeOf = (manifest: Manifest): number =>
+  manifest.parts.reduce((sum: number, part: ManifestPart) => sum + part.size, 0)
+const sha256 = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex')
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

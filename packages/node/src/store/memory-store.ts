@@ -1,0 +1,12 @@
+import type { Store } from '@s4s/core'
+
+/** A store that lives as long as its process: for tests, and for a portal that may forget its connections. */
+export function memoryStore(): Store {
+  const values = new Map<string, string>()
+  return Object.freeze({
+    get: async (key: string) => values.get(key),
+    set: async (key: string, value: string) => void values.set(key, value),
+    delete: async (key: string) => void values.delete(key),
+    keys: async (prefix: string) => [...values.keys()].filter((key) => key.startsWith(prefix)),
+  } satisfies Store)
+}
