@@ -1,6 +1,5 @@
-// connect
+// 1. connect
 
-export { ambientClock, ambientCrypto, ambientFetch } from './ambient.js'
 export {
   type Authorization,
   type AuthorizeOptions,
@@ -10,7 +9,14 @@ export {
   createClient,
 } from './client.js'
 export type { Connection, Revocation } from './connection.js'
-export { type ErrorCode, errorTable, isSmartError, type Remedy, SmartError } from './errors.js'
+export { isCallback } from './smart/callback.js'
+export type { LaunchContext } from './smart/context.js'
+export { isLaunch } from './smart/launch.js'
+export { type ClientAuth, type ClientAuthRequest, defineProviders, type Provider } from './smart/provider.js'
+export { defineVendor, type Trait, type Vendor } from './vendors/vendor.js'
+
+// read
+
 export type {
   AttachmentBytes,
   FhirResource,
@@ -25,6 +31,9 @@ export type {
   SearchParams,
   SearchResults,
 } from './fhir/types.js'
+
+// 2. collect
+
 export {
   type DataClass,
   definePlan,
@@ -34,17 +43,14 @@ export {
   type UsCoreClass,
   usCore,
 } from './plans/index.js'
-export type { Clock, CryptoPort, Fetch, Lock, Platform, Store } from './ports.js'
 export type { AttachmentStatus, RecordAttachment } from './record/attachments.js'
-// collect
 export { type CollectOptions, collect, type Progress } from './record/collect.js'
 export type { Completeness, CompletenessStatus, QueryReport } from './record/completeness.js'
 export type { RecordIssue, RecordIssueKind } from './record/issues.js'
 export type { PatientRecord } from './record/record.js'
-export { isCallback } from './smart/callback.js'
-export type { LaunchContext } from './smart/context.js'
-export { isLaunch } from './smart/launch.js'
-export { type ClientAuth, type ClientAuthRequest, defineProviders, type Provider } from './smart/provider.js'
+
+// 3. share
+
 export {
   type ConsentDocument,
   type ConsentGiven,
@@ -71,8 +77,14 @@ export {
 } from './study/package.js'
 export { type Receipt, readReceipt } from './study/receipt.js'
 export { readShare, type Share, type ShareOptions, share } from './study/share.js'
-// share
 export { defineStudy, type Study } from './study/study.js'
-// withdraw
+
+// 4. withdraw
+
 export { type Revocable, type Withdrawal, type WithdrawOptions, withdraw } from './study/withdraw.js'
-export { defineVendor, type Trait, type Vendor } from './vendors/vendor.js'
+
+// errors, and the world that a platform stands for
+
+export { ambientClock, ambientCrypto, ambientFetch } from './ambient.js'
+export { type ErrorCode, errorTable, isSmartError, type Remedy, SmartError } from './errors.js'
+export type { Clock, CryptoPort, Fetch, Lock, Platform, Store } from './ports.js'
