@@ -1,6 +1,6 @@
 import { expect, test, vi } from 'vitest'
+import { freshBrowser, lockManager } from '../test-support/browser.js'
 import { browserLock } from './lock.js'
-import { freshBrowser, lockManager } from './test-support/browser.js'
 
 freshBrowser()
 

@@ -41,8 +41,9 @@ export function pageStore(name: string): Store & { clear(): Promise<void> } {
 const pages = new Map<string, Map<string, string>>()
 
 function valuesOf(name: string): Map<string, string> {
+  if (globalThis.document === undefined) return new Map()
   const values = pages.get(name) ?? new Map<string, string>()
-  if (globalThis.document !== undefined) pages.set(name, values)
+  pages.set(name, values)
   return values
 }
 

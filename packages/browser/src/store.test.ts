@@ -1,6 +1,6 @@
 import { describe, expect, test, vi } from 'vitest'
+import { asked, dumpStorage, freshBrowser } from '../test-support/browser.js'
 import { browserStore } from './store.js'
-import { asked, dumpStorage, freshBrowser } from './test-support/browser.js'
 
 freshBrowser()
 
