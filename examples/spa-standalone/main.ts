@@ -11,7 +11,6 @@ const study = defineStudy({
 })
 const smart = createBrowserClient({ redirectUri: `${location.origin}/`, providers, plan })
 
-await smart.handleRedirect()
 for (const { id, name } of providers) addButton(`Connect ${name}`, () => smart.connect(id))
 
 addButton('Share with the study', async () => {
@@ -21,3 +20,5 @@ addButton('Share with the study', async () => {
   const { receipt } = await share(records, { study, consent, deliver: httpDelivery(inbox) })
   document.body.append(`Shared ${receipt.resources} resources. Receipt ${receipt.id}`)
 })
+
+await smart.handleRedirect()
