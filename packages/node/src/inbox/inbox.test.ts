@@ -201,7 +201,21 @@ test('without the key of the study nothing is taken, and the key of another stud
   expect((await withdraw(made, { study: 'heart' }, 'study-key-heart')).status).toBe(404)
 })
 
-const manifests: [string, (manifest: Record<string, any>) => void][] = [
+interface LoosePart {
+  path: string
+  sha256: string
+  size: number
+  resources?: number
+}
+interface Loose {
+  format: string
+  participant?: string
+  sources: [{ folder: string; counts: Record<string, number> }] | []
+  parts: [LoosePart, LoosePart, LoosePart, ...LoosePart[]]
+  withdrawalCommitment?: string
+}
+const source = (manifest: Loose) => manifest.sources[0] as NonNullable<Loose['sources'][0]>
+const manifests: [string, (manifest: Loose) => unknown][] = [
   ['of another format', (m) => (m.format = 's4s-package/2')],
   ['without a participant', (m) => delete m.participant],
   ['with no sources', (m) => (m.sources = [])],
@@ -213,25 +227,19 @@ const manifests: [string, (manifest: Record<string, any>) => void][] = [
   ['with a path of nobody', (m) => (m.parts[1].path = 'records/09/Patient-0001.ndjson')],
   ['with a part in the way of the receipt', (m) => (m.parts[1].path = 'receipt.json')],
   ['with a path that stands twice', (m) => (m.parts[1].path = m.parts[2].path)],
-  [
-    'with two paths that differ in case only',
-    (m) => m.parts.push({ ...m.parts.at(-1), path: 'CONSENT.json' }),
-  ],
+  ['with two paths that differ in case only', (m) => m.parts.push({ ...m.parts[0], path: 'CONSENT.json' })],
   ['with a digest that is none', (m) => (m.parts[1].sha256 = 'abc')],
   ['with a negative size', (m) => (m.parts[1].size = -1)],
   ['with a size that is no whole number', (m) => (m.parts[1].size = 1.5)],
-  ['with counts that do not add up', (m) => (m.sources[0].counts.Patient = 2)],
-  ['with a type that no part has', (m) => (m.sources[0].counts.Goal = 1)],
-  [
-    'with resources without a count',
-    (m) => delete m.parts.find((p: { path: string }) => p.path.includes('Patient')).resources,
-  ],
-  ['with a folder that climbs', (m) => (m.sources[0].folder = 'records/..')],
+  ['with counts that do not add up', (m) => (source(m).counts.Patient = 2)],
+  ['with a type that no part has', (m) => (source(m).counts.Goal = 1)],
+  ['with resources without a count', (m) => delete m.parts[2].resources],
+  ['with a folder that climbs', (m) => (source(m).folder = 'records/..')],
   ['with no commitment', (m) => delete m.withdrawalCommitment],
   ['with a digest of a key as commitment that is none', (m) => (m.withdrawalCommitment = 'zz')],
 ]
 test.each(manifests)('a manifest %s is refused, and nothing of it is kept', async (_, change) => {
-  const manifest = structuredClone(makePackage().manifest) as Record<string, any>
+  const manifest = structuredClone(makePackage().manifest) as unknown as Loose
   change(manifest)
   expect(await send('POST', '/packages', { body: JSON.stringify(manifest) })).toMatchObject({
     status: 422,

@@ -1,6 +1,6 @@
 import type { Store } from '@s4s/core'
 
-/** A store that lives as long as its process: for tests, and for a portal that may forget its connections. */
+/** A store that lives as long as the process: for tests, demos and jobs that need no memory. */
 export function memoryStore(): Store {
   const values = new Map<string, string>()
   return Object.freeze({
