@@ -37,7 +37,11 @@ export async function bundle(code, from = 'dist') {
     .flatMap((chunk) => Object.entries(chunk.modules))
     .filter(([id, { renderedLength }]) => renderedLength > 0 && id.startsWith(top))
     .map(([id]) => id.slice(top.length))
-  return { code: text, brotli: chunks.reduce((sum, chunk) => sum + brotliCompressSync(chunk.code).length, 0), modules }
+  return {
+    code: text,
+    brotli: chunks.reduce((sum, chunk) => sum + brotliCompressSync(chunk.code).length, 0),
+    modules,
+  }
 }
 
 /** The public entries of the packages, each to its file. */

@@ -1,0 +1,18 @@
+// Weighs what a browser app downloads. Raising a ceiling is a line in the changeset with the reason.
+import { connectOnly, wholeRoad } from './apps.mjs'
+import { bundle } from './bundle.mjs'
+
+const ceilings = [
+  { app: 'connect', code: connectOnly, kB: 24 },
+  { app: 'connect, collect, share, withdraw', code: wholeRoad, kB: 38 },
+]
+
+let over = 0
+for (const { app, code, kB } of ceilings) {
+  const { brotli } = await bundle(code)
+  if (brotli > kB * 1000) over += 1
+  process.stdout.write(
+    `size: ${app}: ${(brotli / 1000).toFixed(1)} kB of ${kB} (brotli)${brotli > kB * 1000 ? ' OVER' : ''}\n`,
+  )
+}
+process.exitCode = over === 0 ? 0 : 1
