@@ -1,3 +1,2 @@
-export { type GenerateOptions, generateRecords } from './interim/generate.js'
-export { type Person, people } from './interim/people.js'
-export { DataError, loadFolder } from './load-folder.js'
+export { generateRecords, type Person, type Proxy, people, proxies } from './generate.js'
+export { loadFolder, RecordFileError } from './load-folder.js'

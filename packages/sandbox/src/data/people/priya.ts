@@ -1,0 +1,156 @@
+import type { Resource } from '../../fhir/resource.js'
+import { createChart } from '../chart.js'
+import {
+  concept,
+  conditions,
+  labs,
+  medicines,
+  panels,
+  snomed,
+  systems,
+  visitTypes,
+  vitals,
+} from '../codes.js'
+import {
+  addAllergy,
+  addCareTeam,
+  addCondition,
+  addCoverage,
+  addDevice,
+  addNote,
+  addPanel,
+  addPrescription,
+  addSmoking,
+  addVitals,
+  measured,
+  noteTypes,
+  plainNote,
+} from '../entries.js'
+import type { Random } from '../random.js'
+import { at, dateTimeOf, dayLength, instantOf } from '../time.js'
+
+/** How many readings Priya's sensors have sent: with what visits add, her observations pass 20,000. */
+export const readings = 20_000
+
+const subcutaneous = snomed('34206005', 'Subcutaneous route')
+
+/** Priya, with type 1 diabetes and two sensors that send a reading every hour. */
+export function* priya(random: Random): Iterable<Resource> {
+  const chart = createChart(
+    {
+      id: 'priya',
+      given: ['Priya'],
+      family: 'Raman',
+      gender: 'female',
+      birthDate: '1988-09-30',
+      race: ['2028-9', 'Asian'],
+      ethnicity: ['2186-5', 'Not Hispanic or Latino'],
+      language: ['en', 'English'],
+      clinician: 'tomas-lindqvist',
+      since: at('2019-05-06', '13:15'),
+      phone: '312-555-0166',
+    },
+    random,
+  )
+  addCoverage(chart, at('2019-05-06'), 'PHP-903377-01', ['512', 'Commercial Managed Care - PPO'])
+  addCareTeam(chart, at('2019-05-06', '14:00'), ['grace-adeyemi', 'tomas-lindqvist'])
+  for (const date of ['2024-11-05', '2025-05-06', '2025-11-04', '2026-05-05'] as const) {
+    const visit = chart.visit({ time: at(date, '13:15'), kind: visitTypes.followUp })
+    addVitals(chart, visit, {
+      pressure: [random.about(118, 3), random.about(74, 2)],
+      heartRate: random.about(70, 3),
+      height: 167,
+      weight: random.about(63, 0.6, 1),
+    })
+    addPanel(chart, visit, panels.hba1c, [[labs.hba1c, random.about(6.9, 0.1, 1)]])
+    if (date !== '2024-11-05') continue
+    const diabetes = addCondition(chart, visit, conditions.diabetes1, { onset: at('2001-04-10') })
+    addAllergy(chart, visit, concept(snomed('716186003', 'No known allergy')))
+    addSmoking(chart, visit, 'never')
+    addPrescription(
+      chart,
+      visit,
+      { reference: 'Medication/glargine' },
+      {
+        dose: '18 units at night',
+        unit: 'mL',
+        used: 0.18,
+        route: subcutaneous,
+        daily: 1,
+        reason: diabetes,
+        dispenses: 6,
+      },
+    )
+    addPrescription(
+      chart,
+      visit,
+      { inline: medicines.lispro },
+      {
+        dose: 'With meals, by the carbohydrate',
+        unit: 'mL',
+        used: 0.24,
+        route: subcutaneous,
+        daily: 3,
+        reason: diabetes,
+        dispenses: 6,
+      },
+    )
+    addNote(
+      chart,
+      visit,
+      noteTypes.progress,
+      plainNote(chart, visit, 'Diabetes follow-up', [
+        'Time in range 74 percent. Two lows at night in three months.',
+        'Plan: basal insulin down by one unit.',
+      ]),
+    )
+  }
+  const sensor = addDevice(
+    chart,
+    at('2025-04-01'),
+    snomed('700585005', 'Invasive interstitial-fluid glucose monitoring system'),
+    '00386270000385',
+    'Glucose sensor',
+  )
+  yield* chart.finish()
+
+  // Written out at once and not through the chart: there are many, and all have one form.
+  const hours = readings / 2
+  const start = at('2026-05-31', '23:00') - (hours - 1) * 3_600_000
+  let glucose = 130
+  for (let hour = 0; hour < hours; hour++) {
+    const time = start + hour * 3_600_000
+    const ofDay = new Date(time - 5 * 3_600_000).getUTCHours()
+    const meal = ofDay === 8 || ofDay === 13 || ofDay === 19 ? 38 : 0
+    glucose = Math.max(52, Math.min(310, glucose + (128 - glucose) * 0.35 + meal + random.about(0, 14)))
+    const pulse = random.about(ofDay < 7 ? 58 : ofDay === 18 ? 104 : 74, 5)
+    yield reading(`priya-glucose-${hour + 1}`, time, 'laboratory', labs.sensorGlucose, Math.round(glucose))
+    yield reading(`priya-pulse-${hour + 1}`, time + 60_000, 'vital-signs', vitals.heartRate, pulse)
+  }
+
+  function reading(
+    id: string,
+    time: number,
+    category: string,
+    measure: typeof labs.sensorGlucose | typeof vitals.heartRate,
+    value: number,
+  ): Resource {
+    return {
+      resourceType: 'Observation',
+      id,
+      meta: {
+        versionId: '1',
+        lastUpdated: instantOf(Math.min(time + 300_000, at('2026-05-31', '23:59') + dayLength / 24)),
+      },
+      status: 'final',
+      category: [concept({ system: systems.observationCategory, code: category, display: category })],
+      code: concept(measure.code),
+      subject: chart.patient,
+      effectiveDateTime: dateTimeOf(time),
+      issued: instantOf(time + 120_000),
+      performer: [chart.patient],
+      ...measured(measure, value),
+      device: { reference: sensor },
+    }
+  }
+}
