@@ -1,0 +1,17 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { answerWith, type Handler } from '../node-http.js'
+
+/** What Express calls: its own types, without asking for Express. */
+export type ExpressHandler = (request: IncomingMessage, response: ServerResponse) => void
+
+/**
+ * A node client or an inbox as Express middleware. Mount it before any body parser.
+ *
+ * @example app.use('/smart', toExpress(smart))
+ */
+export function toExpress(served: { readonly handler: Handler }): ExpressHandler {
+  return (request, response) => {
+    // The host is nobody's business here: the handler answers by path, and knows from its options where it is.
+    void answerWith(served.handler, request, response, 'http://localhost')
+  }
+}

@@ -1,0 +1,14 @@
+import type { Handler } from '../node-http.js'
+
+/** The functions that a route file of Next.js exports. */
+export type NextRoute = Readonly<Record<'GET' | 'POST' | 'PUT' | 'OPTIONS', Handler>>
+
+/**
+ * A node client or an inbox as a catch-all route of Next.js.
+ *
+ * @example export const { GET, POST } = toNextRoute(smart) // app/smart/[...path]/route.ts
+ */
+export function toNextRoute(served: { readonly handler: Handler }): NextRoute {
+  const handle: Handler = (request) => served.handler(request)
+  return Object.freeze({ GET: handle, POST: handle, PUT: handle, OPTIONS: handle })
+}

@@ -1,0 +1,217 @@
+import { type Client, type Connection, type ErrorCode, isSmartError, SmartError } from '@s4s/core'
+import { type Session, type Sessions, sameMark } from './cookie.js'
+import type { Handler } from './node-http.js'
+import { readReturnTo } from './return-to.js'
+
+export interface HandlerOptions {
+  readonly client: Client
+  readonly sessions: () => Promise<Sessions>
+  /** Where the handler is, as everyone sees it. */
+  readonly base: URL
+  readonly afterConnect: URL
+  readonly participant: ((request: Request) => Promise<string | undefined>) | undefined
+  readonly jwks: () => Promise<unknown>
+}
+
+/** What a route is given: the path's variable part, and whose browser it is. */
+interface Visit {
+  readonly request: Request
+  readonly url: URL
+  readonly id: string
+}
+
+type Route = (visit: Visit) => Promise<Response>
+
+/** The routes that a participant's browser goes through. Nothing of a request decides where it is sent but its path and, within our own origin, `returnTo`. */
+export function createHandler(options: HandlerOptions): Handler {
+  const { client, base, afterConnect } = options
+
+  /** Sends the browser to the EHR, with the launch bound to the session that the cookie holds. */
+  const leave = async (
+    { request }: Visit,
+    begin: (participant: string, returnTo: string) => Promise<{ readonly url: string }>,
+    returnTo?: string,
+  ): Promise<Response> => {
+    const sessions = await options.sessions()
+    const session = await sessions.open(request)
+    const participant = await participantOf(request, session)
+    if (participant === undefined) return json(401, { error: 'participant' })
+    const ticket: Ticket = { session: session.mark, ...(returnTo === undefined ? {} : { to: returnTo }) }
+    try {
+      const { url } = await begin(participant, JSON.stringify(ticket))
+      return redirect(url, await sessions.write(session))
+    } catch (error) {
+      return failed(error, afterConnect)
+    }
+  }
+
+  const participantOf = async (request: Request, session: Session): Promise<string | undefined> => {
+    const named = options.participant ? await options.participant(request) : session.id
+    return named === '' ? undefined : named
+  }
+
+  const connect: Route = (visit) => {
+    const to = readReturnTo(visit.url.searchParams.get('returnTo'), base.origin)
+    return leave(visit, (participant, returnTo) => client.authorize(visit.id, { participant, returnTo }), to)
+  }
+
+  const launch: Route = (visit) =>
+    leave(visit, (participant, returnTo) => client.launch(visit.url.href, { participant, returnTo }))
+
+  const callback: Route = async ({ request, url }) => {
+    // The address that was registered, not the one that this request says it came to.
+    const here = `${withoutSlash(base.href)}/callback${url.search}`
+    const session = await (await options.sessions()).read(request)
+    let to: string | undefined
+    try {
+      const ticket = readTicket(await client.returnTo(here))
+      to = ticket?.to
+      // A callback of someone else's launch would put their record into this participant's account.
+      const stranger = !session || !ticket || !sameMark(ticket.session, session.mark)
+      if (stranger && url.searchParams.has('state')) {
+        to = undefined
+        throw new SmartError(
+          'AUTHORIZATION_STATE_UNKNOWN',
+          'the callback answers no launch that began in this browser',
+        )
+      }
+      const participant = session && (await participantOf(request, session))
+      await client.callback(here, participant === undefined ? {} : { participant })
+      return redirect(to ?? afterConnect.href)
+    } catch (error) {
+      return failed(error, to === undefined ? afterConnect : new URL(to))
+    }
+  }
+
+  const connections: Route = async ({ request }) => json(200, (await connectionsOf(request)).map(describe))
+
+  const revoke: Route = async ({ request, id }) => {
+    if (!isSameOrigin(request, base.origin)) return json(403, { error: 'origin' })
+    const connection = (await connectionsOf(request)).find((candidate) => candidate.id === id)
+    return connection ? json(200, await connection.revoke()) : json(404, { error: 'unknown' })
+  }
+
+  const connectionsOf = async (request: Request): Promise<Connection[]> => {
+    const session = await (await options.sessions()).read(request)
+    const participant = options.participant ? await options.participant(request) : session?.id
+    return participant ? client.connections({ participant }) : []
+  }
+
+  const jwks: Route = async () => json(200, await options.jwks())
+
+  const routes: readonly (readonly [string, RegExp, Route])[] = [
+    ['GET', /^connect\/([^/]+)$/, connect],
+    ['GET', /^launch$/, launch],
+    ['GET', /^callback$/, callback],
+    ['GET', /^connections$/, connections],
+    ['POST', /^connections\/([^/]+)\/revoke$/, revoke],
+    ['GET', /^jwks\.json$/, jwks],
+  ]
+
+  return async (request) => {
+    const url = new URL(request.url)
+    const root = `${withoutSlash(base.pathname)}/`
+    const path = url.pathname.startsWith(root) ? url.pathname.slice(root.length) : ''
+    const allowed: string[] = []
+    for (const [method, pattern, route] of routes) {
+      const match = pattern.exec(path)
+      if (!match) continue
+      allowed.push(method)
+      if (method !== request.method) continue
+      try {
+        return await route({ request, url, id: decode(match[1] ?? '') })
+      } catch (error) {
+        return isSmartError(error) ? json(500, { error: error.code }) : json(500, { error: 'internal' })
+      }
+    }
+    if (allowed.length === 0) return json(404, { error: 'unknown' })
+    const answer = json(405, { error: 'method' })
+    answer.headers.set('allow', allowed.join(', '))
+    return answer
+  }
+}
+
+/** Kept with the pending launch, in the store: whose browser began it and where it goes afterwards. */
+interface Ticket {
+  readonly session: string
+  readonly to?: string
+}
+
+function readTicket(text: string | undefined): Ticket | undefined {
+  try {
+    const { session, to } = JSON.parse(text ?? '') as Partial<Record<keyof Ticket, unknown>>
+    if (typeof session !== 'string') return undefined
+    return typeof to === 'string' ? { session, to } : { session }
+  } catch {
+    return undefined
+  }
+}
+
+/** What a page may know of a connection. */
+function describe(connection: Connection): Record<string, unknown> {
+  const { id, provider, patient, status, access, scopes, connectedAt, expiresAt } = connection
+  return {
+    id,
+    provider: { id: provider.id, name: provider.name },
+    patient,
+    status,
+    access,
+    scopes,
+    connectedAt,
+    expiresAt,
+  }
+}
+
+// Asked for by a link or a typed address, such an error is the app's own; the others come with a participant.
+const plain: ReadonlyMap<ErrorCode, number> = new Map([
+  ['CONFIG_UNKNOWN_PROVIDER', 404],
+  ['LAUNCH_INVALID', 400],
+  ['LAUNCH_UNKNOWN_ISSUER', 400],
+])
+
+// A participant who comes back is shown the app, with our code for what happened; no server's words go along.
+function failed(error: unknown, to: URL): Response {
+  if (!isSmartError(error)) throw error
+  const status = plain.get(error.code)
+  if (status !== undefined) return json(status, { error: error.code })
+  const url = new URL(to)
+  url.searchParams.set('s4s', error.code)
+  return redirect(url.href)
+}
+
+// Browsers send at least one of the two with every POST; what sends neither is not the page of a participant.
+function isSameOrigin(request: Request, origin: string): boolean {
+  const site = request.headers.get('sec-fetch-site')
+  const from = request.headers.get('origin')
+  if (site !== null && site !== 'same-origin') return false
+  return from === null ? site === 'same-origin' : from === origin
+}
+
+const guarded = {
+  'cache-control': 'no-store',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+}
+
+function redirect(location: string, cookie?: string): Response {
+  const headers = new Headers({ location, ...guarded })
+  if (cookie !== undefined) headers.append('set-cookie', cookie)
+  return new Response(null, { status: 302, headers })
+}
+
+function json(status: number, value: unknown): Response {
+  return new Response(JSON.stringify(value), {
+    status,
+    headers: { 'content-type': 'application/json', ...guarded },
+  })
+}
+
+const withoutSlash = (text: string): string => text.replace(/\/+$/, '')
+
+function decode(segment: string): string {
+  try {
+    return decodeURIComponent(segment)
+  } catch {
+    return ''
+  }
+}
