@@ -16,11 +16,16 @@ const folder = await mkdtemp(join(tmpdir(), 's4s-demo-'))
 const hospitals = options.data
   ? [{ id: 'folder', name: 'Hospital of the folder', data: options.data }]
   : [
-      { id: 'mercy', name: 'Mercy Hospital' },
-      { id: 'lakeside', name: 'Lakeside Clinic' },
+      { id: 'mercy', name: 'Mercy Hospital', seed: 1 },
+      { id: 'lakeside', name: 'Lakeside Clinic', seed: 2 },
     ]
+// One person who is known at both hospitals; of a folder, its first patient.
+const patient = options.patient ?? (options.data === undefined ? 'daniel' : undefined)
 const sandboxes = await Promise.all(hospitals.map((hospital) => startSandbox(hospital)))
-const inbox = createInbox({ folder, studies: [{ id: 'sleep-2026', key: 'demo-study-key', teamKey: 'demo-team-key' }] })
+const inbox = createInbox({
+  folder,
+  studies: [{ id: 'sleep-2026', key: 'demo-study-key', teamKey: 'demo-team-key' }],
+})
 const inboxServer = await serve(inbox.handler)
 
 try {
@@ -30,7 +35,7 @@ try {
     inboxUrl: inboxServer.url,
     studyKey: 'demo-study-key',
     screen,
-    ...(options.patient === undefined ? {} : { patient: options.patient }),
+    ...(patient === undefined ? {} : { patient }),
   })
   screen.line('\nThe same in a browser: npm start')
   if (options.json) process.stdout.write(`${JSON.stringify(summary)}\n`)

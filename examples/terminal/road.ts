@@ -1,9 +1,10 @@
 import {
   type Connection,
   collect,
-  createNodeClient,
+  createClient,
   defineStudy,
   httpDelivery,
+  nodePlatform,
   type PatientRecord,
   recordConsent,
   s4sPilot,
@@ -37,8 +38,17 @@ export interface Summary {
     readonly attachments: number
     readonly completeness: Readonly<Record<string, string>>
   }[]
-  readonly receipt: { readonly id: string; readonly digest: string; readonly resources: number; readonly parts: number }
-  readonly digests: { readonly verified: boolean; readonly parts: number; readonly faults: readonly unknown[] }
+  readonly receipt: {
+    readonly id: string
+    readonly digest: string
+    readonly resources: number
+    readonly parts: number
+  }
+  readonly digests: {
+    readonly verified: boolean
+    readonly parts: number
+    readonly faults: readonly unknown[]
+  }
   readonly withdrawal: Withdrawal
   readonly withdrawnAtStudy: boolean
 }
@@ -46,22 +56,32 @@ export interface Summary {
 const plan = s4sPilot
 
 /** Connects every hospital, collects, shares with the study, verifies what it holds, and withdraws. */
-export async function walk({ sandboxes, inbox, inboxUrl, studyKey, screen, patient }: Road): Promise<Summary> {
+export async function walk({
+  sandboxes,
+  inbox,
+  inboxUrl,
+  studyKey,
+  screen,
+  patient,
+}: Road): Promise<Summary> {
   const study = defineStudy({
     id: 'sleep-2026',
     title: 'Sleep and Recovery',
     purpose: 'How sleep shapes recovery after surgery',
     plan,
     recipient: inboxUrl,
-    consent: { version: '1', text: 'I share my record with the Sleep and Recovery study. I may withdraw at any time.' },
+    consent: {
+      version: '1',
+      text: 'I share my record with the Sleep and Recovery study. I may withdraw at any time.',
+    },
   })
   const deliver = httpDelivery({ url: study.recipient, key: studyKey })
-  const { client } = createNodeClient({
-    baseUrl: 'http://127.0.0.1:9/smart',
+  const client = createClient({
+    platform: nodePlatform(),
+    // The sandbox's answer is read off before a browser would go there.
+    redirectUri: 'http://127.0.0.1:9/callback',
     providers: sandboxes.map(({ provider }) => provider),
     plan,
-    afterConnect: '/',
-    cookieSecret: 'a demo has no browser to keep a cookie for',
   })
 
   screen.step('1. Connect')
@@ -71,7 +91,9 @@ export async function walk({ sandboxes, inbox, inboxUrl, studyKey, screen, patie
     const callback = await sandbox.approve(url, patient === undefined ? {} : { patient })
     const connection = await client.callback(callback)
     connections.push(connection)
-    screen.line(`  ${connection.provider.name}: connected, patient ${connection.patient}, access ${connection.access}`)
+    screen.line(
+      `  ${connection.provider.name}: connected, patient ${connection.patient}, access ${connection.access}`,
+    )
   }
 
   screen.step('2. Collect')
@@ -84,7 +106,8 @@ export async function walk({ sandboxes, inbox, inboxUrl, studyKey, screen, patie
       }),
     )
     records.push(record)
-    for (const { dataClass, status, count } of record.completeness) screen.line(`    ${dataClass.padEnd(16)} ${status} ${count || ''}`)
+    for (const { dataClass, status, count } of record.completeness)
+      screen.line(`    ${dataClass.padEnd(16)} ${status} ${count || ''}`)
   }
 
   // Read off before the withdrawal wipes the records.
@@ -102,7 +125,9 @@ export async function walk({ sandboxes, inbox, inboxUrl, studyKey, screen, patie
   const consent = recordConsent(study, { participant: 'p-0042', signature: 'Demo Participant' })
   const shared = await share(records, { study, consent, deliver })
   const verified = await inbox.verify(shared.digest)
-  screen.line(`  receipt ${shared.receipt.id}: ${shared.receipt.resources} resources in ${shared.receipt.parts} parts`)
+  screen.line(
+    `  receipt ${shared.receipt.id}: ${shared.receipt.resources} resources in ${shared.receipt.parts} parts`,
+  )
   screen.line(`  digests at the study: ${verified.ok ? 'every one verified' : 'NOT verified'}`)
 
   screen.step('4. Withdraw')
@@ -110,12 +135,19 @@ export async function walk({ sandboxes, inbox, inboxUrl, studyKey, screen, patie
   for (const { provider, server } of withdrawal.access) screen.line(`  access at ${provider.name}: ${server}`)
   screen.line(`  the study: ${withdrawal.study.status}${withdrawal.study.deleted ? ', package deleted' : ''}`)
   screen.line(`  the copy here: ${withdrawal.local.status}`)
-  const withdrawnAtStudy = (await inbox.packages(study.id)).some(({ digest, status }) => digest === shared.digest && status === 'withdrawn')
+  const withdrawnAtStudy = (await inbox.packages(study.id)).some(
+    ({ digest, status }) => digest === shared.digest && status === 'withdrawn',
+  )
 
   return {
     ok: verified.ok && withdrawal.complete && withdrawnAtStudy,
     providers,
-    receipt: { id: shared.receipt.id, digest: shared.digest, resources: shared.receipt.resources, parts: shared.receipt.parts },
+    receipt: {
+      id: shared.receipt.id,
+      digest: shared.digest,
+      resources: shared.receipt.resources,
+      parts: shared.receipt.parts,
+    },
     digests: { verified: verified.ok, parts: shared.receipt.parts, faults: verified.faults },
     withdrawal,
     withdrawnAtStudy,

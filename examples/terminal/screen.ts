@@ -5,7 +5,10 @@ export interface Screen {
   step(title: string): void
   line(text: string): void
   /** Runs work that reports how much of it is done. */
-  progress<T>(title: string, work: (report: (done: number, total: number, note: string) => void) => Promise<T>): Promise<T>
+  progress<T>(
+    title: string,
+    work: (report: (done: number, total: number, note: string) => void) => Promise<T>,
+  ): Promise<T>
 }
 
 export function createScreen(output: NodeJS.WriteStream): Screen {
@@ -20,7 +23,10 @@ export function createScreen(output: NodeJS.WriteStream): Screen {
 type Work<T> = (report: (done: number, total: number, note: string) => void) => Promise<T>
 
 async function withBar<T>(title: string, work: Work<T>, output: NodeJS.WriteStream): Promise<T> {
-  const bar = new SingleBar({ format: `  ${title} {bar} {value}/{total} {note}`, stream: output, hideCursor: true }, Presets.shades_classic)
+  const bar = new SingleBar(
+    { format: `  ${title} {bar} {value}/{total} {note}`, stream: output, hideCursor: true },
+    Presets.shades_classic,
+  )
   bar.start(1, 0, { note: '' })
   try {
     return await work((done, total, note) => {

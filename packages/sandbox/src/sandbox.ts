@@ -206,7 +206,7 @@ async function recordsOf(
 }
 
 // Records that take a while to make are made when asked for by name.
-const heavy: ReadonlySet<string> = new Set(['omar'])
+const heavy: ReadonlySet<string> = new Set(['priya'])
 
 function personOf(resource: Resource): Person {
   const patient = resource as unknown as {

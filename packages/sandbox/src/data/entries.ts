@@ -353,7 +353,7 @@ export function addPrescription(
       dosageInstruction: [dosage],
       dispenseRequest: {
         numberOfRepeatsAllowed: 3,
-        quantity: { value: refillDays * used, unit },
+        quantity: { value: round(refillDays * used, 1), unit },
         expectedSupplyDuration: { value: refillDays, unit: 'days', system: systems.ucum, code: 'd' },
       },
     },
@@ -373,7 +373,7 @@ export function addPrescription(
         performer: [{ actor: { reference: 'Organization/corner-pharmacy', display: 'Corner Pharmacy' } }],
         authorizingPrescription: [{ reference: request }],
         type: terminology('v3-ActCode', fill === 0 ? 'FF' : 'RF', fill === 0 ? 'First Fill' : 'Refill'),
-        quantity: { value: refillDays * used, unit },
+        quantity: { value: round(refillDays * used, 1), unit },
         daysSupply: { value: refillDays, unit: 'days', system: systems.ucum, code: 'd' },
         whenHandedOver: dateTimeOf(handed),
         dosageInstruction: [dosage],

@@ -57,7 +57,7 @@ export const people: readonly Person[] = Object.freeze([
     'Priya Raman',
     '1988-09-30',
     'female',
-    'Type 1 diabetes with sensors: more than 20,000 observations',
+    'Type 1 diabetes, a watch and a glucose sensor: more than 20,000 observations',
   ),
   person('sam', 'Sam Nguyen', '1999-11-23', 'male', 'Newly registered: a record with almost nothing in it'),
 ])

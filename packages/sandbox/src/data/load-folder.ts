@@ -54,18 +54,15 @@ async function filesOf(folder: string): Promise<string[]> {
   try {
     entries = await readdir(folder, { recursive: true })
   } catch (cause) {
-    throw new RecordFileError(folder, 'the folder cannot be read', { cause })
+    throw new RecordFileError(folder, 'there is no such folder', { cause })
   }
-  return entries
-    .filter((name) => /\.(json|ndjson|jsonl)$/i.test(name))
-    .sort()
-    .map((name) => join(folder, name))
+  const files = entries.filter((name) => /\.(json|ndjson|jsonl)$/i.test(name)).sort()
+  if (files.length === 0) throw new RecordFileError(folder, 'there is no .json or .ndjson file in it')
+  return files.map((name) => join(folder, name))
 }
 
 async function readRecords(file: string): Promise<Raw[]> {
-  const { size } = await stat(file)
-  if (size > maxFileSize) throw new RecordFileError(file, 'it is larger than 256 MB')
-  const text = (await readFile(file, 'utf8')).replace(/^\uFEFF/, '')
+  const text = await readText(file)
   if (/\.json$/i.test(file)) return readJson(file, text)
   return text.split('\n').flatMap((line, index) => {
     const trimmed = line.trim()
@@ -73,6 +70,16 @@ async function readRecords(file: string): Promise<Raw[]> {
       ? []
       : [rawOf(file, `line ${index + 1}`, trimmed, parse(file, `line ${index + 1} `, trimmed))]
   })
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    const { size } = await stat(file)
+    if (size > maxFileSize) throw new RecordFileError(file, 'it is larger than 256 MB')
+    return (await readFile(file, 'utf8')).replace(/^\uFEFF/, '')
+  } catch (cause) {
+    throw cause instanceof RecordFileError ? cause : new RecordFileError(file, 'it cannot be read', { cause })
+  }
 }
 
 function readJson(file: string, text: string): Raw[] {

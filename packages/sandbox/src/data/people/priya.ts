@@ -27,14 +27,15 @@ import {
   plainNote,
 } from '../entries.js'
 import type { Random } from '../random.js'
-import { at, dateTimeOf, dayLength, instantOf } from '../time.js'
+import { at, dateTimeOf, instantOf } from '../time.js'
 
-/** How many readings Priya's sensors have sent: with what visits add, her observations pass 20,000. */
-export const readings = 20_000
+// An hourly pulse for more than two years, an hourly glucose for three months.
+const pulses = 20_000
+const glucoses = 2000
 
 const subcutaneous = snomed('34206005', 'Subcutaneous route')
 
-/** Priya, with type 1 diabetes and two sensors that send a reading every hour. */
+/** Priya, with type 1 diabetes, whose watch and glucose sensor send a reading every hour. */
 export function* priya(random: Random): Iterable<Resource> {
   const chart = createChart(
     {
@@ -112,20 +113,30 @@ export function* priya(random: Random): Iterable<Resource> {
     '00386270000385',
     'Glucose sensor',
   )
+  const watch = addDevice(
+    chart,
+    at('2024-01-15'),
+    snomed('700706008', 'Heart rate monitor'),
+    '00195949000012',
+    'Wrist watch',
+  )
   yield* chart.finish()
 
   // Written out at once and not through the chart: there are many, and all have one form.
-  const hours = readings / 2
-  const start = at('2026-05-31', '23:00') - (hours - 1) * 3_600_000
+  const last = at('2026-05-31', '23:00')
+  for (let index = 0; index < pulses; index++) {
+    const time = last - (pulses - 1 - index) * 3_600_000
+    const hour = new Date(time - 5 * 3_600_000).getUTCHours()
+    const pulse = random.about(hour < 7 ? 58 : hour === 18 ? 104 : 74, 5)
+    yield reading(`priya-pulse-${index + 1}`, time, 'vital-signs', vitals.heartRate, pulse, watch)
+  }
   let glucose = 130
-  for (let hour = 0; hour < hours; hour++) {
-    const time = start + hour * 3_600_000
-    const ofDay = new Date(time - 5 * 3_600_000).getUTCHours()
-    const meal = ofDay === 8 || ofDay === 13 || ofDay === 19 ? 38 : 0
+  for (let index = 0; index < glucoses; index++) {
+    const time = last - (glucoses - 1 - index) * 3_600_000 + 60_000
+    const hour = new Date(time - 5 * 3_600_000).getUTCHours()
+    const meal = hour === 8 || hour === 13 || hour === 19 ? 38 : 0
     glucose = Math.max(52, Math.min(310, glucose + (128 - glucose) * 0.35 + meal + random.about(0, 14)))
-    const pulse = random.about(ofDay < 7 ? 58 : ofDay === 18 ? 104 : 74, 5)
-    yield reading(`priya-glucose-${hour + 1}`, time, 'laboratory', labs.sensorGlucose, Math.round(glucose))
-    yield reading(`priya-pulse-${hour + 1}`, time + 60_000, 'vital-signs', vitals.heartRate, pulse)
+    yield reading(`priya-glucose-${index + 1}`, time, 'laboratory', labs.sensorGlucose, glucose, sensor)
   }
 
   function reading(
@@ -134,13 +145,14 @@ export function* priya(random: Random): Iterable<Resource> {
     category: string,
     measure: typeof labs.sensorGlucose | typeof vitals.heartRate,
     value: number,
+    device: string,
   ): Resource {
     return {
       resourceType: 'Observation',
       id,
       meta: {
         versionId: '1',
-        lastUpdated: instantOf(Math.min(time + 300_000, at('2026-05-31', '23:59') + dayLength / 24)),
+        lastUpdated: instantOf(time + 300_000),
       },
       status: 'final',
       category: [concept({ system: systems.observationCategory, code: category, display: category })],
@@ -150,7 +162,7 @@ export function* priya(random: Random): Iterable<Resource> {
       issued: instantOf(time + 120_000),
       performer: [chart.patient],
       ...measured(measure, value),
-      device: { reference: sensor },
+      device: { reference: device },
     }
   }
 }
