@@ -12,8 +12,12 @@ const project = (name: string, include: string[], environment: 'node' | 'happy-d
   test: { name, include, environment, testTimeout: 20_000, hookTimeout: 30_000 },
 })
 
+// .ci/run counts the tests from this file.
+const report = process.env.TEST_REPORT
+
 export default defineConfig({
   test: {
+    reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
     projects: [
       project('core', ['packages/core/src/**/*.test.ts']),
       project('browser', ['packages/browser/src/**/*.test.{ts,tsx}'], 'happy-dom'),
