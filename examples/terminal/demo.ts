@@ -4,7 +4,8 @@ import { join } from 'node:path'
 import { serve } from '@s4s/node'
 import { createInbox } from '@s4s/node/inbox'
 import { startSandbox } from '@s4s/sandbox'
-import { readArguments } from './arguments.js'
+import { type DemoOptions, readArguments } from './arguments.js'
+import { patientOf } from './patient.js'
 import { walk } from './road.js'
 import { createScreen } from './screen.js'
 
@@ -13,22 +14,24 @@ const options = readArguments(process.argv.slice(2))
 const screen = createScreen(options.json ? process.stderr : process.stdout)
 
 const folder = await mkdtemp(join(tmpdir(), 's4s-demo-'))
-const hospitals = options.data
-  ? [{ id: 'folder', name: 'Hospital of the folder', data: options.data }]
-  : [
-      { id: 'mercy', name: 'Mercy Hospital', seed: 1 },
-      { id: 'lakeside', name: 'Lakeside Clinic', seed: 2 },
-    ]
-// One person who is known at both hospitals; of a folder, its first patient.
-const patient = options.patient ?? (options.data === undefined ? 'daniel' : undefined)
-const sandboxes = await Promise.all(hospitals.map((hospital) => startSandbox(hospital)))
-const inbox = createInbox({
-  folder,
-  studies: [{ id: 'sleep-2026', key: 'demo-study-key', teamKey: 'demo-team-key' }],
-})
-const inboxServer = await serve(inbox.handler)
+const running: { stop(): Promise<void> }[] = []
 
 try {
+  const hospitals = options.data
+    ? [{ id: 'folder', name: 'Hospital of the folder', data: options.data }]
+    : [
+        { id: 'mercy', name: 'Mercy Hospital', seed: 1 },
+        { id: 'lakeside', name: 'Lakeside Clinic', seed: 2 },
+      ]
+  const sandboxes = await Promise.all(hospitals.map((hospital) => startSandbox(hospital)))
+  const inbox = createInbox({
+    folder,
+    studies: [{ id: 'sleep-2026', key: 'demo-study-key', teamKey: 'demo-team-key' }],
+  })
+  const inboxServer = await serve(inbox.handler)
+  running.push(...sandboxes, inboxServer)
+
+  const patient = await choosePatient(options)
   const summary = await walk({
     sandboxes,
     inbox,
@@ -44,6 +47,12 @@ try {
   screen.line(`\nThe demo stopped: ${(error as Error).message}`)
   process.exitCode = 1
 } finally {
-  await Promise.all([...sandboxes.map((sandbox) => sandbox.stop()), inboxServer.stop()])
+  await Promise.all(running.map((server) => server.stop()))
   await rm(folder, { recursive: true, force: true })
+}
+
+// Unless told otherwise: the first patient of a folder, and of the built-in people one whom both hospitals know.
+async function choosePatient({ data, patient }: DemoOptions): Promise<string | undefined> {
+  if (data === undefined) return patient ?? 'daniel'
+  return patient === undefined ? undefined : patientOf(data, patient)
 }
