@@ -361,6 +361,14 @@ describe('where it runs', () => {
     expect(tokenRequests()).toBe(1)
   })
 
+  test('F71 a browser that keeps nothing at all says so before anyone signs in for nothing', async () => {
+    vi.stubGlobal('indexedDB', undefined)
+    vi.stubGlobal('sessionStorage', undefined)
+    await expect(load().connect('mercy')).rejects.toMatchObject({ code: 'CONFIG_STORAGE_FAILED' })
+    expect(location.assign).not.toHaveBeenCalled()
+    expect(mercy.requests).toHaveLength(0)
+  })
+
   test('on a server a client can be made and finds nothing to do', async () => {
     for (const name of [
       'window',

@@ -9,7 +9,8 @@ import {
 } from '@s4s/core'
 import { type Arrival, takeCallback } from './callback.js'
 import { browserPlatform } from './platform.js'
-import type { BrowserStore } from './store.js'
+import { sessionItem } from './session.js'
+import type { BrowserStore, StoreKind } from './store.js'
 
 export interface BrowserClientOptions {
   /** Absolute, as registered with every provider: the page that calls `handleRedirect`. */
@@ -34,7 +35,7 @@ export interface BrowserClient {
   /**
    * Sends the participant to a provider to sign in and approve. Resolves when the browser has been told to go.
    *
-   * @throws SmartError `CONFIG_UNKNOWN_PROVIDER`, `DISCOVERY_*`
+   * @throws SmartError `CONFIG_UNKNOWN_PROVIDER`, `CONFIG_STORAGE_FAILED`, `DISCOVERY_*`
    */
   connect(provider: string, options?: ConnectOptions): Promise<void>
   /**
@@ -53,7 +54,7 @@ export interface BrowserClient {
   launch(): Promise<boolean>
   connections(filter?: { readonly provider?: string }): Promise<Connection[]>
   /** `memory` when this browser keeps nothing: connections end with the page. */
-  storage(): Promise<'sealed' | 'memory'>
+  storage(): Promise<StoreKind>
   /** Forgets every connection in this browser, without telling a provider: `connection.revoke()` does that. */
   forget(): Promise<void>
 }
@@ -84,6 +85,18 @@ export function createBrowserClient(options: BrowserClientOptions): BrowserClien
     return going
   }
 
+  const storage = async (): Promise<StoreKind> =>
+    isBrowserStore(platform.store) ? platform.store.kind() : 'sealed'
+
+  // Told before the participant has signed in for nothing.
+  const needsToComeBack = async (): Promise<void> => {
+    if ((await storage()) === 'sealed' || sessionItem('s4s.probe').works()) return
+    throw new SmartError(
+      'CONFIG_STORAGE_FAILED',
+      'this browser keeps nothing for this page, not even until the participant is back',
+    )
+  }
+
   const arrive = async ({ url, settle }: Arrival): Promise<Connection> => {
     const returnTo = await client.returnTo(url).catch(() => undefined)
     try {
@@ -104,6 +117,7 @@ export function createBrowserClient(options: BrowserClientOptions): BrowserClien
       if (returnTo !== undefined && !isOurs(returnTo))
         return Promise.reject(new TypeError('returnTo is an address of another site'))
       return once(`connect ${provider}`, async () => {
+        await needsToComeBack()
         const { url } = await client.authorize(provider, {
           ...(returnTo === undefined ? {} : { returnTo: new URL(returnTo, globalThis.location.href).href }),
           ...(signal ? { signal } : {}),
@@ -135,6 +149,7 @@ export function createBrowserClient(options: BrowserClientOptions): BrowserClien
       const here = globalThis.location?.href
       if (here === undefined || !isLaunch(here)) return false
       await once(`launch ${here}`, async () => {
+        await needsToComeBack()
         const { url } = await client.launch(here)
         // In place of the launch, so that the back button does not begin it again.
         globalThis.location.replace(checked(url))
@@ -144,7 +159,7 @@ export function createBrowserClient(options: BrowserClientOptions): BrowserClien
 
     connections: (filter: { readonly provider?: string } = {}) => client.connections(filter),
 
-    storage: async () => (isBrowserStore(platform.store) ? platform.store.kind() : 'sealed'),
+    storage,
 
     async forget(): Promise<void> {
       latest = undefined

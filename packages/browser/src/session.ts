@@ -4,6 +4,8 @@ export interface SessionItem {
   /** False when the browser does not let us keep it. */
   write(value: string): boolean
   remove(): void
+  /** True when a value would be kept. */
+  works(): boolean
 }
 
 /**
@@ -20,13 +22,20 @@ export function sessionItem(name: string): SessionItem {
       return undefined
     }
   }
+  const write = (value: string): boolean =>
+    attempt((storage) => {
+      storage.setItem(name, value)
+      return true
+    }) ?? false
+  const remove = (): void => void attempt((storage) => storage.removeItem(name))
   return Object.freeze({
     read: () => attempt((storage) => storage.getItem(name)) ?? undefined,
-    write: (value: string) =>
-      attempt((storage) => {
-        storage.setItem(name, value)
-        return true
-      }) ?? false,
-    remove: () => void attempt((storage) => storage.removeItem(name)),
+    write,
+    remove,
+    works: () => {
+      const kept = write('1')
+      remove()
+      return kept
+    },
   } satisfies SessionItem)
 }

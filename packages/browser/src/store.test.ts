@@ -187,6 +187,33 @@ test('a write that fails is an error, and never falls back to memory unseen', as
   expect(await store.get('a')).toBe('1')
 })
 
+test('F72 a database that the browser closed behind the page is opened again', async () => {
+  const opened: IDBDatabase[] = []
+  const { transaction } = IDBDatabase.prototype
+  vi.spyOn(IDBDatabase.prototype, 'transaction').mockImplementation(function (this: IDBDatabase, ...options) {
+    opened.push(this)
+    return transaction.apply(this, options)
+  })
+  const store = browserStore()
+  await store.set('a', '1')
+  for (const database of opened) database.close()
+  expect(await store.get('a')).toBe('1')
+  for (const database of opened) database.close()
+  await store.set('a', '2')
+  expect(await browserStore().get('a')).toBe('2')
+})
+
+test('what is written is on the disk before it counts as stored', async () => {
+  const transaction = vi.spyOn(IDBDatabase.prototype, 'transaction')
+  const store = browserStore()
+  await store.set('a', '1')
+  await store.delete('a')
+  await store.clear()
+  const writes = transaction.mock.calls.filter(([, mode]) => mode === 'readwrite')
+  expect(writes.length).toBeGreaterThanOrEqual(4)
+  for (const [, , options] of writes) expect(options).toEqual({ durability: 'strict' })
+})
+
 test('two stores of different names see nothing of each other', async () => {
   await browserStore({ name: 'one' }).set('a', '1')
   expect(await browserStore({ name: 'two' }).get('a')).toBeUndefined()

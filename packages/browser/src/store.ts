@@ -21,6 +21,7 @@ export interface BrowserStoreOptions {
 // Part of the database's name and of what a value is bound to: another format is another database, so that an
 // older SDK neither reads nor overwrites what a newer one wrote.
 const format = 1
+const storeName = 'sealed'
 const keyName = 'key'
 const valuePrefix = 'value/'
 
@@ -196,16 +197,25 @@ function fingerprint(stored: unknown): string {
   return ArrayBuffer.isView(iv) ? String(iv) : typeof stored
 }
 
-/** Browsers close a database under memory pressure or after sleep, without saying so: then it is opened once more. */
+/**
+ * Browsers close a database under memory pressure or after sleep, without saying so: then it is opened once more.
+ * What is written is on the disk when its promise resolves: a rotated refresh token must outlive a power cut.
+ */
 function reopening(name: string): UseStore {
-  let use = createStore(name, 'sealed')
+  let use = createStore(name, storeName)
+  const run: UseStore = (mode, callback) =>
+    use('readonly', (store) => {
+      if (mode === 'readonly') return callback(store)
+      const options = { durability: 'strict' } as const
+      return callback(store.transaction.db.transaction(storeName, mode, options).objectStore(storeName))
+    })
   return async (mode, callback) => {
     try {
-      return await use(mode, callback)
+      return await run(mode, callback)
     } catch (error) {
       if (!isClosed(error)) throw error
-      use = createStore(name, 'sealed')
-      return use(mode, callback)
+      use = createStore(name, storeName)
+      return run(mode, callback)
     }
   }
 }
