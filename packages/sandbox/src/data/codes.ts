@@ -113,7 +113,7 @@ export const labs: Readonly<Record<LabName, Measure>> = {
   creatinine: measure('2160-0', 'Creatinine [Mass/volume] in Serum or Plasma', 'mg/dL', 2, 0.6, 1.3),
   egfr: measure(
     '98979-8',
-    'Glomerular filtration rate/1.73 sq M.predicted by Creatinine-based formula (CKD-EPI 2021)',
+    'Glomerular filtration rate [Volume Rate/Area] in Serum, Plasma or Blood by Creatinine-based formula (CKD-EPI 2021)/1.73 sq M',
     'mL/min/1.73 m2',
     0,
     60,

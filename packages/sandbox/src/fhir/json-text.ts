@@ -28,7 +28,9 @@ export interface Member {
 /** The members of the object whose `{` stands at `at`, without those of objects inside it. */
 export function membersOf(text: string, at = 0): Member[] {
   const members: Member[] = []
-  let index = skipSpace(text, skipSpace(text, at) + 1)
+  const open = skipSpace(text, at)
+  if (text[open] !== '{') return members
+  let index = skipSpace(text, open + 1)
   while (index < text.length && text[index] !== '}') {
     const keyEnd = skipString(text, index)
     const key = JSON.parse(text.slice(index, keyEnd)) as string

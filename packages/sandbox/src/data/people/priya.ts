@@ -116,7 +116,7 @@ export function* priya(random: Random): Iterable<Resource> {
   const watch = addDevice(
     chart,
     at('2024-01-15'),
-    snomed('700706008', 'Heart rate monitor'),
+    snomed('49062001', 'Device'),
     '00195949000012',
     'Wrist watch',
   )
