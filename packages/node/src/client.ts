@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import {
   type Client,
   type Connection,
@@ -8,9 +9,10 @@ import {
   SmartError,
   type Store,
 } from '@s4s/core'
-import { createSessions, type Sessions } from './cookie.js'
+import { createSessions, type Session, type Sessions } from './cookie.js'
 import { createHandler } from './handler.js'
 import { jwksOf } from './keys.js'
+import { headersOf } from './node-http.js'
 import { nodePlatform } from './platform.js'
 
 export interface NodeClientOptions {
@@ -39,9 +41,13 @@ export interface NodeClient {
    */
   handler(request: Request): Promise<Response>
   /** The connections of one participant or, for jobs, of all. */
-  connections(filter?: { readonly participant?: string; readonly provider?: string }): Promise<Connection[]>
-  /** Who a request comes from, as the handler sees it: `options.participant`, or the session. */
-  participant(request: Request): Promise<string | undefined>
+  connections(filter?: {
+    /** `undefined` is nobody, and has none. */
+    readonly participant?: string | undefined
+    readonly provider?: string
+  }): Promise<Connection[]>
+  /** Who sends a request, standard or Node's own: `options.participant`, or the session of the browser. */
+  participantOf(request: Request | Pick<IncomingMessage, 'headersDistinct'>): Promise<string | undefined>
   readonly client: Client
 }
 
@@ -70,10 +76,10 @@ export function createNodeClient(options: NodeClientOptions): NodeClient {
     sealed ??= createSessions(cookieSecret, base.protocol === 'https:')
     return sealed
   }
-  const participant = async (request: Request): Promise<string | undefined> =>
-    options.participant
-      ? (await options.participant(request)) || undefined
-      : (await (await sessions()).read(request))?.id
+  const participant = async (request: Request, session?: Session): Promise<string | undefined> => {
+    if (options.participant) return (await options.participant(request)) || undefined
+    return (session ?? (await (await sessions()).read(request)))?.id
+  }
 
   return Object.freeze({
     handler: createHandler({
@@ -81,11 +87,16 @@ export function createNodeClient(options: NodeClientOptions): NodeClient {
       sessions,
       base,
       afterConnect: checkedAfter(options.afterConnect, base),
-      participant: options.participant,
-      jwks: () => jwksOf(providers),
+      participant,
+      jwks: () => jwksOf(client.providers),
     }),
-    connections: client.connections,
-    participant,
+    connections: async (filter = {}) => {
+      // Nobody's connections are none; without this they would be everyone's.
+      const named = !('participant' in filter) || typeof filter.participant === 'string'
+      return named ? client.connections(filter as { participant?: string; provider?: string }) : []
+    },
+    participantOf: (request) =>
+      participant(request instanceof Request ? request : new Request(base, { headers: headersOf(request) })),
     client,
   } satisfies NodeClient)
 }

@@ -9,8 +9,9 @@ export interface HandlerOptions {
   /** Where the handler is, as everyone sees it. */
   readonly base: URL
   readonly afterConnect: URL
-  readonly participant: ((request: Request) => Promise<string | undefined>) | undefined
-  readonly jwks: () => Promise<unknown>
+  /** Who a request comes from; the session is given where it is new and not in the request yet. */
+  readonly participant: (request: Request, session?: Session) => Promise<string | undefined>
+  readonly jwks: () => unknown
 }
 
 /** What a route is given: the path's variable part, and whose browser it is. */
@@ -34,7 +35,7 @@ export function createHandler(options: HandlerOptions): Handler {
   ): Promise<Response> => {
     const sessions = await options.sessions()
     const session = await sessions.open(request)
-    const participant = await participantOf(request, session)
+    const participant = await options.participant(request, session)
     if (participant === undefined) return json(401, { error: 'participant' })
     const ticket: Ticket = { session: session.mark, ...(returnTo === undefined ? {} : { to: returnTo }) }
     try {
@@ -43,11 +44,6 @@ export function createHandler(options: HandlerOptions): Handler {
     } catch (error) {
       return failed(error, afterConnect)
     }
-  }
-
-  const participantOf = async (request: Request, session: Session): Promise<string | undefined> => {
-    const named = options.participant ? await options.participant(request) : session.id
-    return named === '' ? undefined : named
   }
 
   const connect: Route = (visit) => {
@@ -75,7 +71,7 @@ export function createHandler(options: HandlerOptions): Handler {
           'the callback answers no launch that began in this browser',
         )
       }
-      const participant = session && (await participantOf(request, session))
+      const participant = session && (await options.participant(request, session))
       await client.callback(here, participant === undefined ? {} : { participant })
       return redirect(to ?? afterConnect.href)
     } catch (error) {
@@ -92,12 +88,11 @@ export function createHandler(options: HandlerOptions): Handler {
   }
 
   const connectionsOf = async (request: Request): Promise<Connection[]> => {
-    const session = await (await options.sessions()).read(request)
-    const participant = options.participant ? await options.participant(request) : session?.id
-    return participant ? client.connections({ participant }) : []
+    const participant = await options.participant(request)
+    return participant === undefined ? [] : client.connections({ participant })
   }
 
-  const jwks: Route = async () => json(200, await options.jwks())
+  const jwks: Route = async () => json(200, options.jwks())
 
   const routes: readonly (readonly [string, RegExp, Route])[] = [
     ['GET', /^connect\/([^/]+)$/, connect],

@@ -1,4 +1,3 @@
-import { webcrypto } from 'node:crypto'
 import { type ClientAuth, type Provider, SmartError } from '@s4s/core'
 import { privateKeyJwt as coreKeyJwt } from '@s4s/core/confidential'
 import { exportJWK, importJWK, importPKCS8, type JWK } from 'jose'
@@ -14,21 +13,14 @@ const published = new WeakMap<ClientAuth, JWK>()
  */
 export async function loadKey(text: string): Promise<CryptoKey> {
   for (const alg of ['ES384', 'RS384']) {
-    const key = await importKey(text, alg).catch(() => undefined)
-    if (key?.type !== 'private') continue
-    const { kty, n, e, crv, x, y } = await exportJWK(key)
-    const pub = kty === 'RSA' ? { kty, n, e } : { kty, crv, x, y }
-    const kept = await webcrypto.subtle.importKey(
-      'jwk',
-      (await exportJWK(key)) as never,
-      key.algorithm as never,
-      false,
-      ['sign'],
-    )
-    publicKeys.set(kept as CryptoKey, { ...pub, alg, use: 'sig' } as JWK)
-    return kept as CryptoKey
+    const jwk = await readPrivate(text, alg).catch(() => undefined)
+    if (jwk?.d === undefined) continue
+    const { kty, n, e, crv, x, y } = jwk
+    const key = (await importJWK(jwk, alg, { extractable: false })) as CryptoKey
+    publicKeys.set(key, { ...(kty === 'RSA' ? { kty, n, e } : { kty, crv, x, y }), alg, use: 'sig' } as JWK)
+    return key
   }
-  throw new SmartError('CONFIG_INVALID', 'the key is neither PKCS #8 PEM nor a private JWK of RSA or P-384')
+  throw new SmartError('CONFIG_INVALID', 'the key is neither PKCS #8 PEM nor a private JWK, of RSA or P-384')
 }
 
 /**
@@ -54,7 +46,10 @@ export function jwksOf(providers: readonly Provider[]): { readonly keys: readonl
   return { keys: [...keys.values()] }
 }
 
-async function importKey(text: string, alg: string): Promise<CryptoKey> {
-  if (!text.trimStart().startsWith('{')) return importPKCS8(text, alg, { extractable: true })
-  return (await importJWK(JSON.parse(text) as JWK, alg, { extractable: true })) as CryptoKey
+async function readPrivate(text: string, alg: string): Promise<JWK | undefined> {
+  const given = text.trim()
+  if (!given.startsWith('{')) return exportJWK(await importPKCS8(given, alg, { extractable: true }))
+  const jwk = JSON.parse(given) as JWK
+  const fits = alg === 'ES384' ? jwk.kty === 'EC' && jwk.crv === 'P-384' : jwk.kty === 'RSA'
+  return fits ? { ...jwk, ext: false, key_ops: ['sign'] } : undefined
 }

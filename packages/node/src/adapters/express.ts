@@ -9,9 +9,10 @@ export type ExpressHandler = (request: IncomingMessage, response: ServerResponse
  *
  * @example app.use('/smart', toExpress(smart))
  */
-export function toExpress(served: { readonly handler: Handler }): ExpressHandler {
+export function toExpress(served: Handler | { readonly handler: Handler }): ExpressHandler {
+  const handler = typeof served === 'function' ? served : served.handler
   return (request, response) => {
     // The host is nobody's business here: the handler answers by path, and knows from its options where it is.
-    void answerWith(served.handler, request, response, 'http://localhost')
+    void answerWith(handler, request, response, 'http://localhost')
   }
 }

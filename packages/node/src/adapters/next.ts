@@ -8,7 +8,9 @@ export type NextRoute = Readonly<Record<'GET' | 'POST' | 'PUT' | 'OPTIONS', Hand
  *
  * @example export const { GET, POST } = toNextRoute(smart) // app/smart/[...path]/route.ts
  */
-export function toNextRoute(served: { readonly handler: Handler }): NextRoute {
-  const handle: Handler = (request) => served.handler(request)
+export function toNextRoute(served: Handler | { readonly handler: Handler }): NextRoute {
+  const handler = typeof served === 'function' ? served : served.handler
+  // Next hands on a second argument that is none of the handler's business.
+  const handle: Handler = (request) => handler(request)
   return Object.freeze({ GET: handle, POST: handle, PUT: handle, OPTIONS: handle })
 }
