@@ -1,0 +1,44 @@
+import type { BrowserClient, Connection, Delivery, PatientRecord, Study } from '@s4s/browser'
+import type { Notebook } from './notes.js'
+
+export type StepName = 'connect' | 'collect' | 'review' | 'share' | 'receipt' | 'withdraw'
+
+/** All that a step works with. */
+export interface Portal {
+  readonly study: Study
+  readonly smart: BrowserClient
+  readonly deliver: Delivery
+  readonly notes: Notebook
+  /** The records of this visit, by the id of their connection. In memory only. */
+  readonly records: Map<string, PatientRecord>
+  /** What went wrong on the way here, until the participant has seen it. */
+  problem?: unknown
+  /** True when a reload had cut off sharing, until the participant has seen it. */
+  cutOff: boolean
+  /** The step to go on with after collecting, when a reload had emptied `records`. */
+  resume?: StepName
+  go(step: StepName): void
+}
+
+/** One page of the portal. */
+export interface Step {
+  readonly name: StepName
+  /** Its name in the list of steps. */
+  readonly label: string
+  /** The step to show in its place, when something must come first. */
+  before?(portal: Portal, connections: readonly Connection[]): StepName | undefined
+  /** Its content. The signal aborts when the participant goes elsewhere. */
+  render(portal: Portal, connections: readonly Connection[], signal: AbortSignal): readonly Node[]
+}
+
+/** The data classes that will be shared. */
+export function chosen({ study, notes }: Portal): string[] {
+  const { leftOut } = notes.read()
+  return study.plan.classes.map(({ name }) => name).filter((name) => !leftOut.includes(name))
+}
+
+/** Forgets the records of this visit. */
+export function forgetRecords({ records }: Portal): void {
+  for (const record of records.values()) record.wipe()
+  records.clear()
+}

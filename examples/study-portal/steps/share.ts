@@ -1,0 +1,136 @@
+import { type ConsentRecord, recordConsent } from '@s4s/browser'
+import { settleCutOff, shareAndNote } from '../delivery.js'
+import { chosen, forgetRecords, type Portal, type Step } from '../portal.js'
+import { announce, button, countOf, el, heading, listOf, notice } from '../view.js'
+import { labelOf, problemWords } from '../words.js'
+import { needsRecords } from './review.js'
+
+export const shareStep: Step = {
+  name: 'share',
+  label: 'Share',
+  before: (portal, connections) =>
+    needsRecords('share')(portal, connections) ?? (chosen(portal).length > 0 ? undefined : 'review'),
+  render(portal, _, signal) {
+    const { study, notes, deliver } = portal
+    const classes = chosen(portal)
+    const name = el('input', {
+      type: 'text',
+      id: 'signature',
+      autocomplete: 'name',
+      maxLength: 200,
+      required: true,
+    })
+    const fault = el('p', { className: 'fault', id: 'fault', role: 'alert' })
+    const progress = el('div', { className: 'progress' })
+    // The same signature is the same consent, so that a second try sends the same package, which arrives once.
+    const given = new Map<string, ConsentRecord>()
+    const consentOf = async (signature: string): Promise<ConsentRecord> => {
+      const before = given.get(signature)
+      if (before) return before
+      await settleCutOff(notes, deliver)
+      const { participant } = notes.read()
+      const consent = recordConsent(study, { participant, signature, dataClasses: classes })
+      given.set(signature, consent)
+      return consent
+    }
+    const send = async (event: Event): Promise<void> => {
+      event.preventDefault()
+      if (form.ariaBusy === 'true') return
+      const signature = name.value.trim()
+      fault.textContent = signature === '' ? 'Please type your full name to sign.' : ''
+      name.setAttribute('aria-invalid', String(signature === ''))
+      if (signature === '') return name.focus()
+      form.ariaBusy = 'true'
+      await agreeAndShare(portal, () => consentOf(signature), progress, signal)
+      form.ariaBusy = null
+    }
+    const form = el(
+      'form',
+      { noValidate: true, className: 'panel' },
+      el('label', { htmlFor: 'signature' }, 'Your full name, as a signature'),
+      name,
+      fault,
+      el(
+        'p',
+        { className: 'actions' },
+        el('button', { className: 'main' }, 'I agree: share now'),
+        button('Back', () => portal.go('review'), { className: 'quiet' }),
+      ),
+      progress,
+    )
+    name.setAttribute('aria-describedby', 'fault')
+    form.addEventListener('submit', send)
+    return [
+      heading('Do you agree?'),
+      ...cutOffNotice(portal),
+      el('p', { className: 'lead' }, `Please read this. It is between you and ${study.sponsor}.`),
+      el(
+        'section',
+        { className: 'consent', 'aria-label': 'Consent' },
+        ...study.consent.text.split('\n\n').map((text) => el('p', {}, text)),
+      ),
+      el('h2', {}, 'What you share'),
+      ...summary(portal, classes),
+      form,
+    ]
+  },
+}
+
+async function agreeAndShare(
+  portal: Portal,
+  consentOf: () => Promise<ConsentRecord>,
+  progress: HTMLElement,
+  signal: AbortSignal,
+): Promise<void> {
+  const bar = el('progress', { 'aria-label': 'Sharing' })
+  const text = el('p', { className: 'hint' }, 'Preparing …')
+  progress.replaceChildren(bar, text)
+  announce('Sharing your record.')
+  try {
+    await shareAndNote(portal, [...portal.records.values()], {
+      consent: await consentOf(),
+      signal,
+      onProgress: ({ done, total }) => {
+        Object.assign(bar, { max: total, value: done })
+        text.textContent = `${done} of ${total} files have arrived`
+      },
+    })
+    // The study has it; there is no reason to hold it any longer.
+    forgetRecords(portal)
+    announce('Shared.')
+    portal.go('receipt')
+  } catch (error) {
+    if (signal.aborted) return
+    const { title, text: words } = problemWords(error, 'the study')
+    progress.replaceChildren(notice(title, words))
+  }
+}
+
+function cutOffNotice(portal: Portal): Node[] {
+  if (!portal.cutOff) return []
+  portal.cutOff = false
+  return [
+    notice(
+      'Sharing was cut off',
+      'The study was asked to drop what it got, so nothing is shared yet. You can share again.',
+    ),
+  ]
+}
+
+function summary({ records, study }: Portal, classes: readonly string[]): Node[] {
+  const wanted = new Set(classes)
+  const left = study.plan.classes.map(({ name }) => name).filter((name) => !wanted.has(name))
+  const places = [...records.values()].map((record) => {
+    let count = 0
+    for (const type of Object.keys(record.types())) for (const _ of record.lines(type, wanted)) count++
+    return el('li', {}, `${countOf(count, 'item')} from ${record.provider.name}`)
+  })
+  return [
+    el('ul', {}, ...places, el('li', {}, `These kinds: ${listOf(classes.map(labelOf))}`)),
+    el(
+      'p',
+      {},
+      left.length === 0 ? 'You leave nothing out.' : `You leave out: ${listOf(left.map(labelOf))}.`,
+    ),
+  ]
+}
