@@ -1,5 +1,6 @@
-import { type Connection, s4sPilot } from '@s4s/core'
+import { ambientClock, type Connection, s4sPilot } from '@s4s/core'
 import { clientSecret } from '@s4s/core/confidential'
+import { memoryStore } from '@s4s/core/testing'
 import { type Sandbox, startSandbox } from '@s4s/sandbox'
 import { act, type ReactNode, StrictMode, useEffect, useState } from 'react'
 import { createRoot } from 'react-dom/client'
@@ -249,6 +250,39 @@ describe('a code is sent once', () => {
     release()
     await first
     expect(tokenRequests()).toBe(1)
+  })
+})
+
+describe('tabs', () => {
+  test('five tabs whose token has expired refresh it once, and all read on', async () => {
+    await comeBack()
+    await load().handleRedirect()
+    mercy.clearRequests()
+    const later = { ...ambientClock, now: () => Date.now() + 2 * 3_600_000 }
+    const tabs = Array.from({ length: 5 }, () =>
+      createBrowserClient({ redirectUri, providers: [mercy.provider], plan, platform: { clock: later } }),
+    )
+    const patients = await Promise.all(
+      tabs.map(async (tab) => {
+        const [connection] = await tab.connections({ provider: 'mercy' })
+        return connection?.read('Patient', connection.patient)
+      }),
+    )
+    expect(new Set(patients.map((patient) => patient?.id)).size).toBe(1)
+    expect(tokenRequests()).toBe(1)
+  })
+
+  test('a store of the app’s own is used, and forgotten too', async () => {
+    const platform = { store: memoryStore() }
+    const tab = (): BrowserClient =>
+      createBrowserClient({ redirectUri, providers: [mercy.provider], plan, platform })
+    await tab().connect('mercy')
+    visit(await approve())
+    await tab().handleRedirect()
+    expect(await platform.store.keys('connection/')).toHaveLength(1)
+    expect(await indexedDB.databases()).toEqual([])
+    await tab().forget()
+    expect(await platform.store.keys('')).toEqual([])
   })
 })
 
