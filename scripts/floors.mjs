@@ -35,6 +35,7 @@ export const floors = [
       },
       { files: ['plans/*'], may: ['plans/*', 'type:fhir/types'] },
       { files: ['vendors/*'], may: ['vendors/*'] },
+      { files: ['util/sha256'], may: util, packages: ['@noble/hashes/sha2.js'] },
       { files: ['util/*'], may: util },
       {
         files: ['smart/*'],
@@ -59,7 +60,7 @@ export const floors = [
         may: [...util, 'study/*', 'type:record/*', 'type:fhir/types', 'type:plans/*'],
         packages: ['type:fhir/r4'],
       },
-      { files: ['testing/*'], may: [...floor0, 'testing/*', 'util/*', 'type:fhir/types'] },
+      { files: ['testing/*'], may: [...util, 'testing/*', 'record/memory-reader', 'type:fhir/types'] },
       // A subpath of its own, and what it opens.
       { files: ['fhir-kit'], may: [...util, 'type:connection', 'fhir/*'], packages: ['fhir-kit-client'] },
       { files: ['confidential'], may: ['smart/client-auth'] },
