@@ -67,7 +67,7 @@ export function createNodeClient(options: NodeClientOptions): NodeClient {
   const client = createClient({
     platform: nodePlatform(options),
     // From configuration alone: what a request says about its host is the sender's word.
-    redirectUri: `${base.href.replace(/\/+$/, '')}/callback`,
+    redirectUri: `${options.baseUrl.replace(/\/+$/, '')}/callback`,
     providers,
     plan,
   })
