@@ -4,6 +4,7 @@ import type { FhirResource } from '@s4s/browser'
 export interface Item {
   readonly title: string
   readonly value?: string
+  /** As FHIR writes it: a year, a month, a day or a moment. */
   readonly date?: string
 }
 
@@ -18,7 +19,7 @@ export function describe(resource: FhirResource): Item {
   return {
     title: titleOf(fields) ?? resource.resourceType,
     ...(value === undefined ? {} : { value }),
-    ...(date === undefined ? {} : { date: dayOf(date) }),
+    ...(date === undefined ? {} : { date }),
   }
 }
 
@@ -66,8 +67,8 @@ function nameOf(names: unknown): string | undefined {
   return textAt(name, 'text') ?? (full || undefined)
 }
 
-// A date of FHIR may be a year, a month or a day without a time; only the day is shown.
-function dayOf(text: string): string {
+/** The day of a FHIR date in words; a year or a month stays as it is. */
+export function dayOf(text: string): string {
   const day = text.slice(0, 10)
   const date = new Date(`${day}T12:00:00Z`)
   return day.length === 10 && !Number.isNaN(date.getTime())

@@ -1,4 +1,4 @@
-import { createBrowserClient } from '@s4s/browser'
+import { type Connection, createBrowserClient } from '@s4s/browser'
 import { settleCutOff } from './delivery.js'
 import { openNotes } from './notes.js'
 import type { Portal, StepName } from './portal.js'
@@ -52,8 +52,11 @@ async function show(portal: Portal): Promise<void> {
   leave.abort()
   leave = new AbortController()
   const { signal } = leave
-  const [connections] = await Promise.all([portal.smart.connections(), portal.notes.refresh()])
+  const [found] = await Promise.all([portal.smart.connections(), portal.notes.refresh()])
   if (signal.aborted) return
+  const place = ({ provider }: Connection): number =>
+    portal.smart.providers.findIndex(({ id }) => id === provider.id)
+  const connections = found.sort((one, other) => place(one) - place(other))
 
   const named = steps.find(({ name }) => `#${name}` === location.hash) ?? firstStep(portal)
   const earlier = named.before?.(portal, connections)
@@ -78,18 +81,18 @@ function firstStep({ notes }: Portal): (typeof steps)[number] {
 
 function showSteps(current: StepName): void {
   const at = steps.findIndex(({ name }) => name === current)
-  document
-    .querySelector('#steps')
-    ?.replaceChildren(
-      ...steps.map(({ label }, index) =>
-        el(
-          'li',
-          { className: index < at ? 'done' : '', ...(index === at ? { 'aria-current': 'step' } : {}) },
-          el('span', {}, label),
-          index < at && el('span', { className: 'unseen' }, ' (done)'),
-        ),
+  // To withdraw is always possible, and never the next thing to do.
+  const items = steps
+    .filter(({ name }) => name !== 'withdraw')
+    .map(({ label }, index) =>
+      el(
+        'li',
+        { className: index < at ? 'done' : '', ...(index === at ? { 'aria-current': 'step' } : {}) },
+        el('span', {}, label),
+        index < at && el('span', { className: 'unseen' }, ' (done)'),
       ),
     )
+  document.querySelector('#steps')?.replaceChildren(...items)
 }
 
 function warnAboutMemory(): void {

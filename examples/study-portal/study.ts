@@ -20,7 +20,7 @@ export async function openStudy(): Promise<OpenStudy> {
   const study = defineStudy({
     id: 'sleep-2026',
     title: 'Sleep and Recovery',
-    purpose: 'How sleep shapes recovery after surgery',
+    purpose: 'We want to learn how sleep shapes recovery after surgery',
     sponsor: 'Example University',
     contact: 'sleep-study@example.org',
     plan: s4sPilot,

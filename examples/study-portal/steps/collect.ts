@@ -108,7 +108,7 @@ function panel({ provider }: Connection, plan: Plan): Panel {
   const bar = el('progress', { 'aria-label': `Progress at ${provider.name}` })
   const count = el('p', { className: 'hint' }, 'Asking …')
   const rows = new Map(
-    plan.classes.map(({ name }) => [name as string, el('li', {}, el('span', {}, labelOf(name)))]),
+    plan.classes.map(({ name }) => [name as string, el('li', {}, el('div', {}, labelOf(name)))]),
   )
   const element = el(
     'section',
@@ -131,7 +131,10 @@ function panel({ provider }: Connection, plan: Plan): Panel {
       for (const row of record.completeness) {
         const shown = rows.get(row.dataClass)
         shown?.classList.add(isGap(row) ? 'gap' : 'done')
-        shown?.append(el('span', { className: 'hint' }, completenessWords(row, provider.name)))
+        shown?.firstElementChild?.append(
+          ' ',
+          el('span', { className: 'hint' }, completenessWords(row, provider.name)),
+        )
       }
     },
     fail(text) {

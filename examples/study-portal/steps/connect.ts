@@ -22,7 +22,7 @@ export const connectStep: Step = {
       el(
         'p',
         { className: 'lead' },
-        `${study.purpose}: that is what this study looks at. It asks for a copy of your health record.`,
+        `${study.purpose}. To take part, you share a copy of your health record.`,
       ),
       el(
         'p',

@@ -11,7 +11,7 @@ export const receiptStep: Step = {
     const { shares, withdrawal } = portal.notes.read()
     const last = shares.length - 1
     return [
-      heading('Thank you: your record is shared'),
+      heading(withdrawal ? 'Your receipt' : 'Thank you: your record is shared'),
       el(
         'p',
         { className: 'lead' },

@@ -1,5 +1,5 @@
 import type { DataClass, PatientRecord } from '@s4s/browser'
-import { describe } from '../items.js'
+import { dayOf, describe } from '../items.js'
 import { chosen, type Portal, type Step } from '../portal.js'
 import { button, countOf, el, heading } from '../view.js'
 import { completenessWords, isGap, labelOf } from '../words.js'
@@ -69,16 +69,6 @@ function classItem(
     })
     onChange()
   })
-  const lines = records.map((record) => {
-    const row = record.completeness.find(({ dataClass }) => dataClass === name)
-    const words = row ? completenessWords(row, record.provider.name) : 'Not asked for.'
-    return el(
-      'li',
-      { className: row && isGap(row) ? 'gap' : '' },
-      el('span', { className: 'place' }, record.provider.name),
-      el('span', {}, words),
-    )
-  })
   return el(
     'li',
     {},
@@ -93,51 +83,63 @@ function classItem(
         el('span', { className: 'hint' }, says),
       ),
     ),
-    el('ul', { className: 'places' }, ...lines),
-    ...records.filter((record) => record.count(name) > 0).map((record) => items(record, name)),
+    el('ul', { className: 'places' }, ...records.map((record) => placeItem(record, name))),
   )
+}
+
+/** What one place sent; where there is something, it opens to show it. */
+function placeItem(record: PatientRecord, dataClass: string): HTMLElement {
+  const { provider, completeness } = record
+  const row = completeness.find((one) => one.dataClass === dataClass)
+  const line = [
+    el('span', { className: 'place' }, provider.name),
+    ' ',
+    el(
+      'span',
+      { className: row && isGap(row) ? 'gap' : '' },
+      row ? completenessWords(row, provider.name) : 'Not asked for.',
+    ),
+  ]
+  if (record.count(dataClass) === 0) return el('li', { className: 'line' }, ...line)
+  const list = el('ul', { className: 'items' })
+  const details = el('details', {}, el('summary', {}, el('span', { className: 'line' }, ...line)), list)
+  // Made when someone looks.
+  details.addEventListener('toggle', () => fill(list, record, dataClass), { once: true })
+  return el('li', {}, details)
 }
 
 const atATime = 50
 
-/** The items themselves, made when someone looks. */
-function items(record: PatientRecord, dataClass: string): HTMLElement {
-  const list = el('ul', { className: 'items' })
-  const details = el(
-    'details',
-    {},
-    el('summary', {}, `Look at ${labelOf(dataClass)} from ${record.provider.name}`),
-    list,
+/** Lists the items, the latest first, some at a time. */
+function fill(list: HTMLElement, record: PatientRecord, dataClass: string): void {
+  const items = Array.from(record.resources(dataClass), describe).sort((one, other) =>
+    (other.date ?? '').localeCompare(one.date ?? ''),
   )
-  const all = record.resources(dataClass)[Symbol.iterator]()
-  const showMore = (): void => {
-    for (let shown = 0; shown < atATime; shown++) {
-      const next = all.next()
-      if (next.done) return
-      const { title, value, date } = describe(next.value)
-      list.append(
+  const showMore = (): HTMLElement | undefined => {
+    const rows = items
+      .splice(0, atATime)
+      .map(({ title, value, date }) =>
         el(
           'li',
-          {},
+          { tabIndex: -1 },
           el('strong', {}, title),
           value && ` ${value}`,
-          date && el('span', { className: 'hint' }, ` ${date}`),
+          date && el('span', { className: 'hint' }, ` ${dayOf(date)}`),
         ),
       )
-    }
-    const more = button('Show more', () => {
-      const last = list.lastElementChild
-      more.remove()
-      showMore()
-      // The button is gone: reading goes on where it stood.
-      const next = last?.nextElementSibling as HTMLElement | null
-      if (next) Object.assign(next, { tabIndex: -1 }).focus()
-    })
-    more.className = 'quiet'
-    details.append(more)
+    list.append(...rows)
+    return rows[0]
   }
-  details.addEventListener('toggle', () => details.open && list.childElementCount === 0 && showMore(), {
-    once: true,
-  })
-  return details
+  showMore()
+  if (items.length === 0) return
+  const more = button(
+    'Show more',
+    () => {
+      // Reading goes on where it stopped.
+      showMore()?.focus()
+      if (items.length === 0) more.remove()
+    },
+    { className: 'quiet' },
+  )
+  list.after(more)
 }

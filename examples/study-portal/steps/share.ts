@@ -67,7 +67,7 @@ export const shareStep: Step = {
       el(
         'section',
         { className: 'consent', 'aria-label': 'Consent' },
-        ...study.consent.text.split('\n\n').map((text) => el('p', {}, text)),
+        ...study.consent.text.split('\n\n').map(paragraph),
       ),
       el('h2', {}, 'What you share'),
       ...summary(portal, classes),
@@ -104,6 +104,13 @@ async function agreeAndShare(
     const { title, text: words } = problemWords(error, 'the study')
     progress.replaceChildren(notice(title, words))
   }
+}
+
+// The first sentence says what the paragraph is about.
+function paragraph(text: string): HTMLElement {
+  const [first = ''] = text.split(/(?<=\.) /, 1)
+  const rest = text.slice(first.length)
+  return rest === '' ? el('p', {}, text) : el('p', {}, el('strong', {}, first), rest)
 }
 
 function cutOffNotice(portal: Portal): Node[] {
