@@ -1,0 +1,26 @@
+// #region readme
+import { collect, createNodeClient, httpDelivery, recordConsent, share, toExpress } from '@s4s/node'
+import express from 'express'
+import { openPortal } from './portal.js'
+import { baseUrl, cookieSecret, inbox, providers, store } from './settings.js'
+import { study } from './study.js'
+
+const { plan } = study
+const smart = createNodeClient({ baseUrl, providers, plan, store, cookieSecret, afterConnect: '/' })
+const app = express()
+
+// A link to /smart/connect/mercy takes the participant to Mercy Hospital and back.
+app.use('/smart', toExpress(smart))
+
+app.post('/share', express.urlencoded(), async (request, response) => {
+  const participant = await smart.participantOf(request)
+  if (!participant) return response.redirect('/')
+  const connections = await smart.connections({ participant })
+  const records = await Promise.all(connections.map((connection) => collect(connection, { plan })))
+  const consent = recordConsent(study, { participant, signature: request.body.signature })
+  const { receipt } = await share(records, { study, consent, deliver: httpDelivery(inbox) })
+  response.send(`Shared ${receipt.resources} resources. Receipt ${receipt.id}`)
+})
+
+openPortal(app, smart)
+// #endregion readme
