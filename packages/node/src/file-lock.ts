@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { createHash, randomBytes, randomInt } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { link, mkdir, readdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
@@ -63,7 +63,7 @@ async function acquire(folder: string, lock: string): Promise<string> {
         await release(folder, next)
       }
     }
-    await sleep(Math.min(5 * 2 ** Math.min(attempt, 5), 100) * (0.5 + Math.random()))
+    await sleep(Math.min(5 * 2 ** Math.min(attempt, 5), 100) * (0.5 + randomInt(1000) / 1000))
   }
 }
 
