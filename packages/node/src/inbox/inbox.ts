@@ -7,7 +7,7 @@ import { maxManifestBytes } from './manifest.js'
 import { signInPage, statusPage } from './page.js'
 import { readBody } from './parts.js'
 import { Refusal } from './refusal.js'
-import { openVault, type PackageRow, type Verification } from './vault.js'
+import { openVault, type PackageRow, type Verification, type WithdrawalRow } from './vault.js'
 
 export interface InboxOptions {
   /** Where packages are kept. On one disk, readable by nobody else. */
@@ -29,6 +29,8 @@ export interface Inbox {
   handler(request: Request): Promise<Response>
   /** The packages of a study, newest first. */
   packages(study: string): Promise<PackageRow[]>
+  /** The withdrawals of a study, newest first. */
+  withdrawals(study: string): Promise<WithdrawalRow[]>
   /** Reads a stored package again and says what is no longer as it was sent. */
   verify(digest: string): Promise<Verification>
 }
@@ -155,6 +157,7 @@ export function createInbox(options: InboxOptions): Inbox {
       return withCors(request, response)
     },
     packages: (study: string) => (ids.includes(study) ? vault.rows(study) : Promise.resolve([])),
+    withdrawals: (study: string) => (ids.includes(study) ? vault.withdrawals(study) : Promise.resolve([])),
     verify: (digest: string) => vault.verify(ids, digest),
   } satisfies Inbox)
 

@@ -5,4 +5,4 @@
  */
 export { createInbox, type Inbox, type InboxOptions } from './inbox.js'
 export type { InboxStudy } from './keys.js'
-export type { Fault, PackageRow, Verification } from './vault.js'
+export type { Fault, PackageRow, Verification, WithdrawalRow } from './vault.js'

@@ -13,6 +13,7 @@ import {
 import { codeOf, isMissing, isNoSpace, syncFolder, writeDurably } from '../durable.js'
 import { fileLock } from '../file-lock.js'
 import { isObject, parseJsonBytes } from '../json.js'
+import { openClearing } from './clearing.js'
 import { checkConsent, maxConsentBytes } from './consent.js'
 import { kindOf, readManifest } from './manifest.js'
 import { inspectPart, writePart } from './parts.js'
@@ -36,6 +37,17 @@ export interface PackageRow {
     readonly status: string
     readonly count: number
   }[]
+}
+
+/** One withdrawal, as the study team sees it. */
+export interface WithdrawalRow {
+  readonly digest: string
+  readonly participant: string
+  /** The consent's id; nothing more is taken under it. */
+  readonly consent: string
+  readonly at: string
+  /** True when the package was removed, false when the participant asked for no more to be taken. */
+  readonly deleted: boolean
 }
 
 /** What is wrong with a stored package. */
@@ -63,6 +75,7 @@ export interface Vault {
   complete(study: string, digest: string): Promise<{ readonly created: boolean; readonly receipt: Receipt }>
   withdraw(study: string, notice: WithdrawalNotice): Promise<WithdrawalReceipt>
   rows(study: string): Promise<PackageRow[]>
+  withdrawals(study: string): Promise<WithdrawalRow[]>
   verify(studies: readonly string[], digest: string): Promise<Verification>
 }
 
@@ -85,14 +98,15 @@ interface Tombstone {
   readonly receipt: WithdrawalReceipt
 }
 
-// An upload that nobody went on with is forgotten after a week.
-const staleAfter = 7 * 24 * 3_600_000
+// An upload that nobody went on with is forgotten after a day.
+const staleAfter = 24 * 3_600_000
 
 export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault {
   const staging = (digest: string): string => join(folder, 'staging', digest)
   const home = (study: string, digest: string): string => join(folder, 'packages', study, digest)
   const graves = (study: string): string => join(folder, 'withdrawn', study)
   const lock: Lock = fileLock(join(folder, 'locks'))
+  const clearing = openClearing(folder)
   // Whoever completes and whoever withdraws under one consent take turns, also over processes.
   const turn = <T>(study: string, consent: string, work: () => Promise<T>): Promise<T> =>
     lock(`${study}/${consent}`, work)
@@ -120,14 +134,23 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
   const isWithdrawn = async (study: string, digest: string, consent: string): Promise<boolean> =>
     (await exists(join(graves(study), `${digest}.json`))) || (await exists(consentFile(study, consent)))
 
-  const discard = (digest: string): Promise<void> => rm(staging(digest), { recursive: true, force: true })
+  const discard = (digest: string): Promise<void> => clearing.remove(staging(digest))
+  // Uploads that a full disk ended, so that their other parts, which come at the same time, hear the same.
+  const full = new Set<string>()
+  const gone = (digest: string): Refusal => new Refusal(full.has(digest) ? 'full' : 'unknown')
+
+  // A stored package never changes, so its receipt need be read only once.
+  const sizes = new Map<string, number>()
 
   /** Bytes of everything stored and of every upload that is open, in full: what was promised room has it. */
   const used = async (except: string): Promise<number> => {
     let bytes = 0
     for (const study of await names(join(folder, 'packages'))) {
       for (const digest of await names(join(folder, 'packages', study))) {
-        bytes += (await storedReceipt(study, digest).catch(() => undefined))?.bytes ?? 0
+        const size =
+          sizes.get(digest) ?? (await storedReceipt(study, digest).catch(() => undefined))?.bytes ?? 0
+        sizes.set(digest, size)
+        bytes += size
       }
     }
     for (const digest of await names(join(folder, 'staging'))) {
@@ -143,9 +166,41 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
 
   const sweep = async (): Promise<void> => {
     for (const digest of await names(join(folder, 'staging'))) {
-      const touched = (await stat(join(staging(digest), 'parts')).catch(() => undefined))?.mtimeMs
+      const of = (path: string): Promise<{ mtimeMs: number } | undefined> => stat(path).catch(() => undefined)
+      const touched = ((await of(join(staging(digest), 'parts'))) ?? (await of(staging(digest))))?.mtimeMs
       if (touched !== undefined && Date.now() - touched > staleAfter) await discard(digest)
     }
+  }
+
+  let beginning: Promise<void> | undefined
+  /** What a process that was killed left undone is done before anything else. */
+  const ready = (): Promise<void> => {
+    beginning ??= begin().catch((error: unknown) => {
+      beginning = undefined
+      throw error
+    })
+    return beginning
+  }
+
+  const begin = async (): Promise<void> => {
+    await mkdir(folder, { recursive: true, mode: 0o700 })
+    await clearing.finish()
+    await sweep()
+    for (const study of await names(join(folder, 'withdrawn'))) {
+      for (const { digest, receipt } of await stones(study)) {
+        if (receipt.deleted) await clearing.remove(home(study, digest))
+      }
+    }
+  }
+
+  const stones = async (study: string): Promise<Tombstone[]> => {
+    const found: Tombstone[] = []
+    for (const file of await names(graves(study))) {
+      const digest = /^([0-9a-f]{64})\.json$/.exec(file)?.[1]
+      const stone = digest === undefined ? undefined : await tombstone(study, digest)
+      if (stone) found.push(stone)
+    }
+    return found
   }
 
   const missingOf = async (manifest: Manifest, digest: string): Promise<string[]> => {
@@ -158,9 +213,10 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
     try {
       return await work()
     } catch (error) {
-      const full = isNoSpace(error) || (error instanceof Refusal && error.word === 'full')
-      if (full || (error instanceof Refusal && hopeless.has(error.word))) await discard(digest)
-      throw full ? new Refusal('full') : error
+      const noRoom = isNoSpace(error) || (error instanceof Refusal && error.word === 'full')
+      if (noRoom) full.add(digest)
+      if (noRoom || (error instanceof Refusal && hopeless.has(error.word))) await discard(digest)
+      throw noRoom ? new Refusal('full') : error
     }
   }
 
@@ -182,14 +238,14 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
       for (const part of manifest.parts) {
         const target = join(made, ...part.path.split('/'))
         for (let at = dirname(target); at.length > made.length; at = dirname(at)) folders.add(at)
-        await mkdir(dirname(target), { recursive: true })
+        await mkdir(dirname(target), { recursive: true, mode: 0o700 })
         await linkOrCopy(join(parts, part.sha256), target)
       }
       await linkOrCopy(join(staging(digest), 'manifest.json'), join(made, 'manifest.json'))
       await writeDurably(join(made, 'receipt.json'), `${JSON.stringify(receipt)}\n`)
       for (const one of folders) await syncFolder(one)
       const target = home(manifest.study.id, digest)
-      await mkdir(dirname(target), { recursive: true })
+      await mkdir(dirname(target), { recursive: true, mode: 0o700 })
       // The one step that makes it stored.
       await rename(made, target)
       await syncFolder(dirname(target))
@@ -204,7 +260,7 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
     }
   }
 
-  return Object.freeze({
+  const vault: Vault = {
     async open(study: string, manifestBytes: Uint8Array): Promise<Opened> {
       const digest = sha256(manifestBytes)
       const manifest = readManifest(manifestBytes)
@@ -224,16 +280,18 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
         throw new Refusal('consent', { part: 'consent.json' })
       }
       await sweep()
-      if (quotaBytes < Number.POSITIVE_INFINITY && (await used(digest)) + size > quotaBytes) {
-        await discard(digest)
-        throw new Refusal('full')
-      }
-      return orDiscard(digest, async () => {
-        await mkdir(join(staging(digest), 'parts'), { recursive: true })
-        if (!(await staged(study, digest)))
-          await writeDurably(join(staging(digest), 'manifest.json'), manifestBytes)
-        return { kind: 'open', digest, missing: await missingOf(manifest, digest) }
-      })
+      full.delete(digest)
+      const stage = (): Promise<Opened> =>
+        orDiscard(digest, async () => {
+          if (quotaBytes < Number.POSITIVE_INFINITY && (await used(digest)) + size > quotaBytes)
+            throw new Refusal('full')
+          await mkdir(join(staging(digest), 'parts'), { recursive: true, mode: 0o700 })
+          if (!(await staged(study, digest)))
+            await writeDurably(join(staging(digest), 'manifest.json'), manifestBytes)
+          return { kind: 'open', digest, missing: await missingOf(manifest, digest) }
+        })
+      // One at a time where room is promised, so that it is not promised twice.
+      return quotaBytes < Number.POSITIVE_INFINITY ? lock('quota', stage) : stage()
     },
 
     async put(
@@ -244,19 +302,19 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
     ): Promise<void> {
       const manifest = await staged(study, digest)
       // A part that comes late belongs to a package that is stored already, or to none.
-      if (!manifest) throw new Refusal('unknown')
+      if (!manifest) throw gone(digest)
       const part = manifest.parts.find((one) => one.sha256 === wanted)
       if (!part) throw new Refusal('digest')
       await orDiscard(digest, async () => {
         try {
           await writePart(body, join(staging(digest), 'parts'), part)
         } catch (error) {
-          throw isMissing(error) ? new Refusal('unknown') : error
+          throw isMissing(error) ? gone(digest) : error
         }
         // Looked at first, so that without consent as little as can be arrives.
         if (wanted === manifest.consent.sha256) {
           const bytes = await readIfThere(join(staging(digest), 'parts', wanted))
-          if (!bytes) throw new Refusal('unknown')
+          if (!bytes) throw gone(digest)
           checkConsent(bytes, manifest, Date.now())
         }
       })
@@ -270,7 +328,7 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
       const before = await storedReceipt(study, digest)
       if (before) return { created: false, receipt: before }
       const manifest = await staged(study, digest)
-      if (!manifest) throw new Refusal('unknown')
+      if (!manifest) throw gone(digest)
       return orDiscard(digest, () =>
         turn(study, manifest.consent.id, async () => {
           const meanwhile = await storedReceipt(study, digest)
@@ -307,7 +365,7 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
         const remove = notice.ask === 'delete'
         // Said again, or said less than before.
         if (earlier && (earlier.receipt.deleted || !remove)) {
-          if (earlier.receipt.deleted) await rm(home(study, digest), { recursive: true, force: true })
+          if (earlier.receipt.deleted) await clearing.remove(home(study, digest))
           return earlier.receipt
         }
         const receipt: WithdrawalReceipt = Object.freeze({
@@ -330,12 +388,12 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
           bytes,
           receipt,
         }
-        // First what keeps it from coming back; a crash between the two is mended by the next notice.
-        await mkdir(graves(study), { recursive: true })
+        // First what keeps it from coming back; what a crash between the two leaves is removed at the next start.
+        await mkdir(graves(study), { recursive: true, mode: 0o700 })
         await writeDurably(consentFile(study, consent), '')
         await writeDurably(join(graves(study), `${digest}.json`), `${JSON.stringify(stone)}\n`)
         if (remove) {
-          await rm(home(study, digest), { recursive: true, force: true })
+          await clearing.remove(home(study, digest))
           await syncFolder(join(folder, 'packages', study))
         }
         for (const open of await names(join(folder, 'staging'))) {
@@ -348,10 +406,7 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
 
     async rows(study: string): Promise<PackageRow[]> {
       const rows: PackageRow[] = []
-      for (const file of await names(graves(study))) {
-        const digest = /^([0-9a-f]{64})\.json$/.exec(file)?.[1]
-        const stone = digest === undefined ? undefined : await tombstone(study, digest)
-        if (!stone) continue
+      for (const stone of await stones(study)) {
         const { participant, receivedAt, resources, bytes, receipt } = stone
         const manifest = receipt.deleted ? undefined : await manifestAt(home(study, stone.digest))
         rows.push({
@@ -379,6 +434,14 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
       return rows.sort((a, b) => compare(b.receivedAt, a.receivedAt) || compare(a.digest, b.digest))
     },
 
+    async withdrawals(study: string): Promise<WithdrawalRow[]> {
+      return (await stones(study))
+        .map(({ digest, participant, consent, receipt: { at, deleted } }) =>
+          Object.freeze({ digest, participant, consent, at, deleted }),
+        )
+        .sort((a, b) => compare(b.at, a.at) || compare(a.digest, b.digest))
+    },
+
     async verify(studies: readonly string[], digest: string): Promise<Verification> {
       const of = (faults: readonly Fault[]): Verification =>
         Object.freeze({ ok: faults.length === 0, faults: Object.freeze(faults) })
@@ -388,6 +451,23 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
       }
       return of([{ path: '', fault: 'unknown' }])
     },
+  }
+
+  const begun = <A extends unknown[], T>(work: (...given: A) => Promise<T>) => {
+    return async (...given: A): Promise<T> => {
+      await ready()
+      return work(...given)
+    }
+  }
+  return Object.freeze({
+    open: begun(vault.open),
+    put: begun(vault.put),
+    complete: begun(vault.complete),
+    // Whoever withdraws is heard, also when nothing more fits on the disk.
+    withdraw: begun((study, notice) => clearing.withReserve(() => vault.withdraw(study, notice))),
+    rows: begun(vault.rows),
+    withdrawals: begun(vault.withdrawals),
+    verify: begun(vault.verify),
   } satisfies Vault)
 }
 
