@@ -64,6 +64,8 @@ export function openConnection(key: string, stored: StoredConnection, world: Con
       },
       within: [stored.iss],
       bearer,
+      // A search over a large record can take most of a minute before its first byte.
+      idleTimeout: 90_000,
       ...(wanted.body === undefined ? {} : { body: wanted.body }),
       ...(wanted.maxBytes === undefined ? {} : { maxBytes: wanted.maxBytes }),
       ...(wanted.signal ? { signal: wanted.signal } : {}),
