@@ -8,7 +8,9 @@ import { button, el, heading, notice } from './view.js'
 
 const page = document.querySelector<HTMLElement>('#page') as HTMLElement
 
-open().catch(() => {
+open().catch(cannotGoOn)
+
+function cannotGoOn(): void {
   page.replaceChildren(
     heading('This page could not open'),
     notice(
@@ -17,7 +19,7 @@ open().catch(() => {
       button('Open the page again', () => location.reload()),
     ),
   )
-})
+}
 
 async function open(): Promise<void> {
   const { study, providers, deliver } = await openStudy()
@@ -36,12 +38,15 @@ async function open(): Promise<void> {
     problem,
     cutOff: await settleCutOff(notes, deliver).catch(() => false),
     go: (step) => {
-      if (location.hash === `#${step}`) show(portal)
+      if (location.hash === `#${step}`) void show(portal).catch(cannotGoOn)
       else location.hash = step
     },
   }
   if ((await smart.storage()) === 'memory') warnAboutMemory()
-  addEventListener('hashchange', () => show(portal))
+  const showAgain = (): void => void show(portal).catch(cannotGoOn)
+  addEventListener('hashchange', showAgain)
+  // Back from a hospital's sign-in page, to a page that still says it is leaving.
+  addEventListener('pageshow', ({ persisted }) => persisted && showAgain())
   await show(portal)
 }
 
@@ -65,6 +70,7 @@ async function show(portal: Portal): Promise<void> {
   if (location.hash !== `#${step.name}`) history.replaceState(history.state, '', `#${step.name}`)
 
   showSteps(step.name)
+  showWayOut(portal)
   page.replaceChildren(...step.render(portal, connections, signal))
   document.title = `${page.querySelector('h1')?.textContent} · ${portal.study.title}`
   // Reading begins at the heading, for the eye and for a screen reader; a message comes first.
@@ -93,6 +99,12 @@ function showSteps(current: StepName): void {
       ),
     )
   document.querySelector('#steps')?.replaceChildren(...items)
+}
+
+function showWayOut({ notes }: Portal): void {
+  const { shares, withdrawal } = notes.read()
+  const link = el('a', { href: '#withdraw' }, 'Withdraw from the study')
+  document.querySelector('#leave')?.replaceChildren(...(shares.length > 0 && !withdrawal ? [link] : []))
 }
 
 function warnAboutMemory(): void {

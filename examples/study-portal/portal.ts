@@ -37,6 +37,14 @@ export function chosen({ study, notes }: Portal): string[] {
   return study.plan.classes.map(({ name }) => name).filter((name) => !leftOut.includes(name))
 }
 
+/** The records of this visit, in the order of the hospitals. */
+export function recordsOf({ smart, records }: Portal): PatientRecord[] {
+  const order = smart.providers.map(({ id }) => id)
+  return [...records.values()].sort(
+    (one, other) => order.indexOf(one.provider.id) - order.indexOf(other.provider.id),
+  )
+}
+
 /** Forgets the records of this visit. */
 export function forgetRecords({ records }: Portal): void {
   for (const record of records.values()) record.wipe()

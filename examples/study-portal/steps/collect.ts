@@ -10,6 +10,12 @@ export const collectStep: Step = {
   render(portal, connections, signal) {
     const active = connections.filter(isActive)
     const panels = active.map((connection) => panel(connection, portal.study.plan))
+    const names = listOf(active.map(({ provider }) => provider.name))
+    const lead = el(
+      'p',
+      { className: 'lead' },
+      `We are asking ${names} for your record. It stays in this browser.`,
+    )
     const outcome = el('div', {})
     void collectAll(portal, active, panels, signal).then((failures) => {
       if (signal.aborted) return
@@ -18,18 +24,10 @@ export const collectStep: Step = {
         delete portal.resume
         return portal.go(step)
       }
+      if (failures.length < active.length) lead.textContent = 'Done. Nothing has left this browser yet.'
       outcome.replaceChildren(...closing(portal, failures))
     })
-    return [
-      heading('Collecting your record'),
-      el(
-        'p',
-        { className: 'lead' },
-        `We are asking ${listOf(active.map(({ provider }) => provider.name))} for your record. It stays in this browser.`,
-      ),
-      ...panels.map(({ element }) => element),
-      outcome,
-    ]
+    return [heading('Collecting your record'), lead, ...panels.map(({ element }) => element), outcome]
   },
 }
 

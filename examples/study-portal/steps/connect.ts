@@ -43,14 +43,7 @@ export const connectStep: Step = {
 
 function card(portal: Portal, provider: Provider, connections: readonly Connection[]): HTMLElement {
   const status = el('p', { className: 'hint', role: 'status' })
-  const connect = async (): Promise<void> => {
-    status.textContent = `Going to ${provider.name} …`
-    try {
-      await portal.smart.connect(provider.id, { returnTo: '/#connect' })
-    } catch (error) {
-      status.textContent = problemWords(error, provider.name).text
-    }
-  }
+  const connect = (): Promise<void> => go(portal, provider, status)
   const [connection] = connections
   if (!connection) {
     return el(
@@ -78,6 +71,15 @@ function card(portal: Portal, provider: Provider, connections: readonly Connecti
   )
 }
 
+async function go({ smart }: Portal, provider: Provider, status: HTMLElement): Promise<void> {
+  status.textContent = `Going to ${provider.name} …`
+  try {
+    await smart.connect(provider.id, { returnTo: '/#connect' })
+  } catch (error) {
+    status.textContent = problemWords(error, provider.name).text
+  }
+}
+
 async function disconnect(portal: Portal, connection: Connection): Promise<void> {
   const { server } = await connection.revoke()
   portal.records.get(connection.id)?.wipe()
@@ -98,12 +100,10 @@ function problemNotice(portal: Portal): HTMLElement | undefined {
   const subject = isSmartError(problem) ? problem.subject : undefined
   const provider = smart.providers.find(({ id }) => id === subject)
   const { title, text } = problemWords(problem, provider?.name)
-  return notice(
-    title,
-    text,
-    provider &&
-      button(`Try ${provider.name} again`, () => smart.connect(provider.id, { returnTo: '/#connect' }), {
-        className: 'main',
-      }),
-  )
+  if (!provider) return notice(title, text)
+  const status = el('span', { className: 'hint', role: 'status' })
+  const again = button(`Try ${provider.name} again`, () => go(portal, provider, status), {
+    className: 'main',
+  })
+  return notice(title, text, again, status)
 }

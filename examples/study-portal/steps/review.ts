@@ -1,6 +1,6 @@
 import type { DataClass, PatientRecord } from '@s4s/browser'
 import { dayOf, describe } from '../items.js'
-import { chosen, type Portal, type Step } from '../portal.js'
+import { chosen, type Portal, recordsOf, type Step } from '../portal.js'
 import { button, countOf, el, heading } from '../view.js'
 import { completenessWords, isGap, labelOf } from '../words.js'
 
@@ -9,7 +9,7 @@ export const reviewStep: Step = {
   label: 'Review',
   before: needsRecords('review'),
   render(portal) {
-    const records = [...portal.records.values()]
+    const records = recordsOf(portal)
     const tally = el('p', { className: 'hint', role: 'status' })
     const showTally = (): void => {
       const count = chosen(portal).length

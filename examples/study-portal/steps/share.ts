@@ -1,6 +1,6 @@
 import { type ConsentRecord, recordConsent } from '@s4s/browser'
 import { settleCutOff, shareAndNote } from '../delivery.js'
-import { chosen, forgetRecords, type Portal, type Step } from '../portal.js'
+import { chosen, forgetRecords, type Portal, recordsOf, type Step } from '../portal.js'
 import { announce, button, countOf, el, heading, listOf, notice } from '../view.js'
 import { labelOf, problemWords } from '../words.js'
 import { needsRecords } from './review.js'
@@ -87,7 +87,7 @@ async function agreeAndShare(
   progress.replaceChildren(bar, text)
   announce('Sharing your record.')
   try {
-    await shareAndNote(portal, [...portal.records.values()], {
+    await shareAndNote(portal, recordsOf(portal), {
       consent: await consentOf(),
       signal,
       onProgress: ({ done, total }) => {
@@ -124,10 +124,11 @@ function cutOffNotice(portal: Portal): Node[] {
   ]
 }
 
-function summary({ records, study }: Portal, classes: readonly string[]): Node[] {
+function summary(portal: Portal, classes: readonly string[]): Node[] {
+  const { study } = portal
   const wanted = new Set(classes)
   const left = study.plan.classes.map(({ name }) => name).filter((name) => !wanted.has(name))
-  const places = [...records.values()].map((record) => {
+  const places = recordsOf(portal).map((record) => {
     let count = 0
     for (const type of Object.keys(record.types())) for (const _ of record.lines(type, wanted)) count++
     return el('li', {}, `${countOf(count, 'item')} from ${record.provider.name}`)
