@@ -23,19 +23,22 @@ export interface Pages {
   open(cursor: string): { readonly findings: Findings; readonly offset: number } | undefined
 }
 
-/** Keeps the page chains that were asked for last; the oldest go when there are too many of them. */
-export function createPages(limit = 1000): Pages {
+/** Keeps the page chains that were asked for last; the oldest go when together they hold too many resources. */
+export function createPages(limit = 2_000_000): Pages {
   const byId = new Map<string, Findings>()
   const ids = new WeakMap<Findings, string>()
+  let held = 0
   return Object.freeze({
     cursor: (findings: Findings, offset: number) => {
       const id = ids.get(findings) ?? crypto.randomUUID()
       ids.set(findings, id)
-      byId.delete(id)
+      if (byId.delete(id)) held -= findings.matches.length
       byId.set(id, findings)
-      for (const oldest of byId.keys()) {
-        if (byId.size <= limit) break
+      held += findings.matches.length
+      for (const [oldest, { matches }] of byId) {
+        if (held <= limit || oldest === id) break
         byId.delete(oldest)
+        held -= matches.length
       }
       return `${id}.${offset}`
     },

@@ -71,8 +71,22 @@ export function createRepository(
     entries.add(entry)
   }
 
-  const unlink = (entry: Entry): void => {
+  const disown = (entry: Entry): void => {
     for (const owner of entry.owners) byOwner.get(owner)?.get(entry.type)?.delete(entry)
+    entry.owners.clear()
+  }
+
+  // A Provenance belongs to the record of its targets, whichever of them comes first.
+  const assign = (entry: Entry, resource: Resource): void => {
+    disown(entry)
+    for (const owner of ownersOf(resource)) own(entry, owner)
+    if (entry.type !== 'Provenance') return
+    for (const target of targetsOf(resource))
+      for (const owner of find(target)?.owners ?? []) own(entry, owner)
+  }
+
+  const unlink = (entry: Entry): void => {
+    disown(entry)
     for (const target of entry.references) byTarget.get(target)?.delete(entry)
   }
 
@@ -100,18 +114,9 @@ export function createRepository(
       const sources = byTarget.get(target) ?? setIn(byTarget, target, new Set<Entry>())
       sources.add(entry)
     }
-    for (const owner of ownersOf(resource)) own(entry, owner)
-    // A Provenance belongs to the record of its targets, whichever of them comes first.
-    if (type === 'Provenance') {
-      for (const target of targetsOf(resource))
-        for (const owner of find(target)?.owners ?? []) own(entry, owner)
-    } else {
-      for (const source of byTarget.get(key) ?? []) {
-        if (source.type === 'Provenance' && targetsOf(source.resource).includes(key)) {
-          for (const owner of entry.owners) own(source, owner)
-        }
-      }
-    }
+    assign(entry, resource)
+    for (const source of byTarget.get(key) ?? [])
+      if (source.type === 'Provenance') assign(source, source.resource)
   }
 
   const repository: Repository = Object.freeze({
@@ -120,11 +125,11 @@ export function createRepository(
     remove: (type: string, id: string) => {
       const entry = byType.get(type)?.get(id)
       if (!entry) return
+      const { key, version } = entry
+      tombstones.set(key, { key, owners: new Set(entry.owners), version: Number(version) || 1 })
       unlink(entry)
       byType.get(type)?.delete(id)
       sharedBy.clear()
-      const { key, owners, version } = entry
-      tombstones.set(key, { key, owners, version: Number(version) || 1 })
     },
     removed: (type: string, id: string) => tombstones.get(`${type}/${id}`),
     patients: () => [...(byType.get('Patient')?.values() ?? [])].map((entry) => entry.resource),
@@ -181,7 +186,7 @@ function createEntry(
     versionBefore === undefined ? !Number.isNaN(Date.parse(given)) : Date.parse(given) > updatedBefore
   const time = trusted ? given : new Date(now()).toISOString()
   const lastUpdated = Date.parse(time)
-  const version = versionBefore === undefined ? (resource.meta?.versionId ?? '1') : String(versionBefore + 1)
+  const version = versionBefore === undefined ? versionOf(resource) : String(versionBefore + 1)
   const stamped = stamp(text, resource.meta, version, time)
   const derived = new Map<string, unknown>()
   let parsed: Resource | undefined
@@ -205,6 +210,12 @@ function createEntry(
       return derived.get(name) as T
     },
   }
+}
+
+// It goes into a header, so it has to be of the form that FHIR gives it.
+function versionOf({ meta }: Resource): string {
+  const version: unknown = meta?.versionId
+  return typeof version === 'string' && /^[A-Za-z0-9\-.]{1,64}$/.test(version) ? version : '1'
 }
 
 /** A relative reference as `Type/id`, its version dropped; undefined for anything else. */

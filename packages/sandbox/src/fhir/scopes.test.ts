@@ -135,6 +135,8 @@ describe('scopes', () => {
     'patient/Observation.rs?category:in=x',
     'patient/Observation.rs?date=nonsense',
     'patient/Observation.rs?',
+    'patient/Observation.rs?&',
+    `patient/Observation.rs?category=${system}|laboratory&nonsense=1`,
   ])('N-07 a constraint that is not understood, as in %s, opens nothing', async (scope) => {
     const response = await withScopes(scope).request('Observation')
     const { total } = (await response.json()) as { total?: number }
