@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { fileStore } from './file-store.js'
 import { memoryStore } from './memory-store.js'
+import { storeContract } from './test-support/store-contract.js'
 
 const key = 'a key of thirty-two characters, at least'
 const folders: string[] = []
@@ -13,6 +14,9 @@ beforeEach(async () => {
   folders.push(folder)
 })
 afterAll(() => Promise.all(folders.map((one) => rm(one, { recursive: true, force: true }))))
+
+storeContract('memoryStore', async () => memoryStore())
+storeContract('fileStore', async () => fileStore(folder, { key }))
 
 const files = async (): Promise<string[]> =>
   (await readdir(folder, { recursive: true, withFileTypes: true }))
@@ -47,6 +51,38 @@ test('what one process wrote another reads, with the key only', async () => {
   expect(await fileStore(folder, { key }).get('connection/a')).toBe('token')
   const other = fileStore(folder, { key: 'another key of thirty-two characters' })
   await expect(other.get('connection/a')).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+})
+
+test('T37 a passphrase opens its store again, also for many that begin together; another passphrase does not', async () => {
+  const passphrase = 'correct horse battery staple'
+  const stores = Array.from({ length: 6 }, () => fileStore(folder, { key: passphrase }))
+  await Promise.all(stores.map((store, at) => store.set(`connection/${at}`, `token ${at}`)))
+  for (const store of [...stores, fileStore(folder, { key: passphrase })]) {
+    expect((await store.keys('connection/')).length).toBe(6)
+    expect(await store.get('connection/5')).toBe('token 5')
+  }
+  const other = fileStore(folder, { key: 'correct horse battery stable' })
+  await expect(other.get('connection/5')).rejects.toMatchObject({ code: 'CONFIG_INVALID' })
+})
+
+test('a file that cannot be read is told of once, by its name on the disk', async () => {
+  const told: string[] = []
+  const store = fileStore(folder, { key, onCorrupt: (file) => told.push(file) })
+  await store.set('connection/a', 'one')
+  await store.get('connection/never')
+  const [damaged = ''] = await sealed()
+  await writeFile(damaged, 'left by someone')
+  await store.get('connection/a')
+  await store.keys('')
+  await store.keys('connection/')
+  expect(told).toEqual([damaged])
+})
+
+test('an error of the disk is an error, not an absent connection', async () => {
+  const file = join(folder, 'a file')
+  await writeFile(file, '')
+  await expect(fileStore(file, { key }).get('connection/a')).rejects.toThrow()
+  await expect(fileStore(join(file, 'below'), { key }).get('connection/a')).rejects.toThrow()
 })
 
 test('neither names nor values are readable on the disk, and nobody else may open the files', async () => {

@@ -11,7 +11,7 @@ export { type NextRoute, toNextRoute } from './adapters/next.js'
 // connect
 export { createNodeClient, type NodeClient, type NodeClientOptions } from './client.js'
 export { fileLock } from './file-lock.js'
-export { type FileStore, fileStore } from './file-store.js'
+export { type FileStore, type FileStoreOptions, fileStore } from './file-store.js'
 // the study's side
 export * from './inbox/index.js'
 export { loadKey, privateKeyJwt } from './keys.js'
