@@ -30,18 +30,19 @@ export function matcherOf(parameter: Parameter, modifier: string | undefined, va
   }
 }
 
-/** The `Type/id` to which the values of a reference parameter point. */
+/** That to which the values of a reference parameter point: `Type/id`, or what else is written there. */
 export function targetsOf(resource: Indexed, parameter: Parameter): readonly string[] {
-  return resource.derived(`reference ${parameter.name}`, (json) =>
+  return resource.derived(parameter, (json) =>
     elementsAt(json, parameter)
-      .map((element) => localKey((element as { reference?: unknown }).reference))
-      .filter((key) => key !== undefined),
+      .map((element) => (element as { reference?: unknown }).reference)
+      .filter((one) => typeof one === 'string')
+      .map((one) => localKey(one) ?? one),
   )
 }
 
 /** The spans of time that a date parameter has in a resource. */
 export function spansIn(resource: Indexed, parameter: Parameter): readonly Span[] {
-  return resource.derived(`date ${parameter.name}`, (json) => elementsAt(json, parameter).flatMap(spansOf))
+  return resource.derived(parameter, (json) => elementsAt(json, parameter).flatMap(spansOf))
 }
 
 /** Splits a search value where a separator stands that no backslash escapes. */
@@ -90,7 +91,7 @@ interface Token {
 
 function token(parameter: Parameter, modifier: string | undefined, values: readonly string[]): Matcher {
   const of = (resource: Indexed): readonly Token[] =>
-    resource.derived(`token ${parameter.name}`, (json) => elementsAt(json, parameter).flatMap(tokensOf))
+    resource.derived(parameter, (json) => elementsAt(json, parameter).flatMap(tokensOf))
   if (modifier === 'text') {
     const texts = values.map((value) => plain(unescaped(value)))
     return (resource) => of(resource).some(({ text }) => texts.some((asked) => text.includes(asked)))
@@ -173,15 +174,8 @@ function reference(parameter: Parameter, modifier: string | undefined, values: r
   }
   if (parameter.name === 'patient')
     return (resource) => [...resource.owners].some((id) => keys.has(`Patient/${id}`))
-  const of = (resource: Indexed): readonly string[] =>
-    resource.derived(`target ${parameter.name}`, (json) =>
-      elementsAt(json, parameter)
-        .map((element) => (element as { reference?: unknown }).reference)
-        .filter((one) => typeof one === 'string')
-        .map((one) => localKey(one) ?? one),
-    )
   return (resource) =>
-    of(resource).some(
+    targetsOf(resource, parameter).some(
       (target) => keys.has(target) || (ids.size > 0 && ids.has(target.slice(target.indexOf('/') + 1))),
     )
 }
@@ -202,9 +196,7 @@ function string(parameter: Parameter, modifier: string | undefined, values: read
     modifier === 'contains' ? (text, part) => text.includes(part) : (text, part) => text.startsWith(part)
   return (resource) =>
     resource
-      .derived(`string ${parameter.name}`, (json) =>
-        elementsAt(json, parameter).flatMap(stringsOf).map(plain),
-      )
+      .derived(parameter, (json) => elementsAt(json, parameter).flatMap(stringsOf).map(plain))
       .some((text) => texts.some((part) => fits(text, part)))
 }
 
@@ -239,7 +231,7 @@ function uri(parameter: Parameter, values: readonly string[]): Matcher {
   const asked = new Set(values.map(unescaped))
   return (resource) =>
     resource
-      .derived(`uri ${parameter.name}`, (json) =>
+      .derived(parameter, (json) =>
         elementsAt(json, parameter)
           .filter((one) => typeof one === 'string')
           .flatMap((one) => [one, one.split('|')[0] as string]),

@@ -9,8 +9,8 @@ export interface Indexed extends Stored {
   readonly owners: ReadonlySet<string>
   /** The `Type/id` of everything that it refers to. */
   readonly references: ReadonlySet<string>
-  /** What `make` made of the resource the first time that `name` was asked for. */
-  derived<T>(name: string, make: (resource: Resource) => T): T
+  /** What `make` made of the resource the first time that `key` was asked for. */
+  derived<T>(key: unknown, make: (resource: Resource) => T): T
 }
 
 /** What is left of a resource that was removed. */
@@ -188,7 +188,7 @@ function createEntry(
   const lastUpdated = Date.parse(time)
   const version = versionBefore === undefined ? versionOf(resource) : String(versionBefore + 1)
   const stamped = stamp(text, resource.meta, version, time)
-  const derived = new Map<string, unknown>()
+  const derived = new Map<unknown, unknown>()
   let parsed: Resource | undefined
   return {
     type: resource.resourceType,
@@ -202,12 +202,12 @@ function createEntry(
     get resource(): Resource {
       return JSON.parse(stamped) as Resource
     },
-    derived<T>(name: string, make: (resource: Resource) => T): T {
-      if (!derived.has(name)) {
+    derived<T>(key: unknown, make: (resource: Resource) => T): T {
+      if (!derived.has(key)) {
         parsed ??= JSON.parse(stamped) as Resource
-        derived.set(name, make(parsed))
+        derived.set(key, make(parsed))
       }
-      return derived.get(name) as T
+      return derived.get(key) as T
     },
   }
 }

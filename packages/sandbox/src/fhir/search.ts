@@ -58,9 +58,8 @@ export function search(
   for (const resource of candidates(repository, type, query.ids, asked, bound)) {
     if (guard.sees(resource, ['s']) && matchers.every((meets) => meets(resource))) matches.push(resource)
   }
-  if (query.order) matches.sort(query.order)
   const findings: Findings = {
-    matches,
+    matches: query.order ? query.order(matches) : matches,
     includes: query.includes,
     count: query.count,
     self: `${context.base}/${compartment === undefined ? '' : `Patient/${compartment}/`}${type}${query.text}`,
@@ -170,7 +169,7 @@ interface Query {
   readonly includes: readonly Include[]
   readonly count: number
   readonly countOnly: boolean
-  readonly order: ((a: Indexed, b: Indexed) => number) | undefined
+  readonly order: ((matches: readonly Indexed[]) => Indexed[]) | undefined
   readonly total: boolean
   readonly issues: readonly Issue[]
   /** The query of the self link, with its `?`. */
@@ -379,7 +378,7 @@ function instantOf(name: string, value: string): number {
 }
 
 function orderOf(type: string, value: string, refuse: () => void): Query['order'] {
-  const orders: ((a: Indexed, b: Indexed) => number)[] = []
+  const keys: { readonly sign: number; readonly of: (resource: Indexed) => number | string }[] = []
   for (const part of value.split(',').slice(0, 8)) {
     const sign = part.startsWith('-') ? -1 : 1
     const name = part.replace(/^-/, '')
@@ -396,18 +395,19 @@ function orderOf(type: string, value: string, refuse: () => void): Query['order'
       refuse()
       continue
     }
-    orders.push((a, b) => {
-      const [left, right] = [keyOf(a), keyOf(b)]
-      return left < right ? -sign : left > right ? sign : 0
-    })
+    keys.push({ sign, of: keyOf })
   }
-  if (orders.length === 0) return undefined
-  return (a, b) => {
-    for (const order of orders) {
-      const result = order(a, b)
-      if (result !== 0) return result
-    }
-    return 0
+  if (keys.length === 0) return undefined
+  return (matches) => {
+    const keyed = matches.map((resource) => ({ resource, values: keys.map(({ of }) => of(resource)) }))
+    keyed.sort((a, b) => {
+      for (const [index, { sign }] of keys.entries()) {
+        const [left, right] = [a.values[index] ?? '', b.values[index] ?? '']
+        if (left !== right) return left < right ? -sign : sign
+      }
+      return 0
+    })
+    return keyed.map(({ resource }) => resource)
   }
 }
 
