@@ -29,7 +29,8 @@ function sources(root) {
   for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
     if (!entry.isFile() || !/\.tsx?$/.test(entry.name) || /\.(test|test-d)\.tsx?$/.test(entry.name)) continue
     const path = join(entry.parentPath ?? entry.path, entry.name)
-    found.set(relative(root, path).split(sep).join('/'), readFileSync(path, 'utf8'))
+    const module = relative(root, path).split(sep).join('/')
+    if (!module.includes('test-support/')) found.set(module, readFileSync(path, 'utf8'))
   }
   return found
 }
@@ -78,7 +79,9 @@ function allowed(row, module, from, typeOnly) {
     pattern.startsWith('type:') ? typeOnly && matches(pattern.slice(5), name) : matches(pattern, name)
   if (!from.startsWith('.')) return (row.packages ?? []).some((pattern) => fits(pattern, from))
   const target = posix.normalize(posix.join(posix.dirname(module), from.replace(/\.(js|jsx|ts|tsx)$/, '')))
-  return !target.startsWith('..') && row.may.some((pattern) => fits(pattern, target))
+  // What tests share is not published.
+  if (target.startsWith('..') || target.includes('test-support/')) return false
+  return row.may.some((pattern) => fits(pattern, target))
 }
 
 function matches(pattern, name) {

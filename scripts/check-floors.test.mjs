@@ -88,6 +88,11 @@ const wrong = {
   ],
   'browser uses localStorage': [browser, { 'a.ts': "localStorage.getItem('a')" }, /localStorage/],
   'node imports browser': [node, { 'a.ts': "import '@s4s/browser'" }, /@s4s\/browser/],
+  'a source imports what tests share': [
+    node,
+    { 'a.ts': "import { a } from './test-support/a.js'; a()" },
+    /test-support/,
+  ],
   'node names window': [node, { 'a.ts': 'window.close()' }, /window/],
 }
 
