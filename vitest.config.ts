@@ -4,7 +4,7 @@ import { defineConfig } from 'vitest/config'
 const conditions = ['@s4s/source', 'module', 'import', 'default']
 const fromSource = {
   resolve: { conditions },
-  ssr: { resolve: { conditions, externalConditions: ['@s4s/source', 'import', 'default'] } },
+  ssr: { resolve: { conditions, externalConditions: ['@s4s/source'] } },
 }
 
 const project = (name: string, include: string[], environment: 'node' | 'happy-dom' = 'node') => ({
