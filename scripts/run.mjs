@@ -4,7 +4,7 @@ import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const top = dirname(dirname(fileURLToPath(import.meta.url)))
 const marks = join(top, 'node_modules', '.cache', 's4s')
@@ -27,24 +27,15 @@ async function demo(args) {
   build()
   // Paths among the arguments are seen from where the command was typed.
   const cwd = process.env.INIT_CWD ?? process.cwd()
-  const script = join(top, 'examples', 'terminal', 'demo.ts')
-  return run(
-    process.execPath,
-    [bin('tsx/dist/cli.mjs'), '--tsconfig', join(top, 'tsconfig.json'), script, ...args],
-    { cwd },
-  )
+  return run(process.execPath, [...tsx(), join(top, 'examples', 'terminal', 'demo.ts'), ...args], { cwd })
 }
 
 async function start(args) {
   build()
   const cwd = join(top, 'examples', 'study-portal')
-  const [command, ...rest] = npm('npm', [
-    'run',
-    '--silent',
-    'start',
-    ...(args.length > 0 ? ['--', ...args] : []),
-  ])
-  return run(command, rest, { cwd, shell: needsShell(command) })
+  const vite = [bin('vite/bin/vite.js'), 'build', '--logLevel', 'warn']
+  const status = await run(process.execPath, vite, { cwd })
+  return status === 0 ? run(process.execPath, [...tsx(), 'start.ts', ...args], { cwd }) : status
 }
 
 /** Types, floors and every test; or, with arguments, vitest with these. */
@@ -66,6 +57,10 @@ async function test(args) {
   for (const line of missing()) say(line)
   if (failed.length > 0) say(`Failed: ${failed.join(', ')}`)
   return failed.length === 0 ? 0 : 1
+}
+
+function tsx() {
+  return ['--import', pathToFileURL(bin('tsx/dist/loader.mjs')).href]
 }
 
 /** What this machine lacks, and what was therefore left out; vitest itself lists the single tests. */
@@ -185,14 +180,19 @@ function run(command, args, options = {}) {
     const stop = () => child.kill('SIGTERM')
     const wait = () => {}
     process.on('SIGTERM', stop).on('SIGINT', wait)
+    // A signal sent to npm alone ends npm and the shell between it and us, and we are not told.
+    const parent = process.ppid
+    const watch = setInterval(() => process.env.npm_lifecycle_event && process.ppid !== parent && stop(), 500)
+    const end = (status) => {
+      process.off('SIGTERM', stop).off('SIGINT', wait)
+      clearInterval(watch)
+      resolve(status)
+    }
     child.on('error', (error) => {
       say(`${command} could not be run: ${error.message}`)
-      resolve(1)
+      end(1)
     })
-    child.on('exit', (code, signal) => {
-      process.off('SIGTERM', stop).off('SIGINT', wait)
-      resolve(code ?? (signal === 'SIGINT' ? 130 : 143))
-    })
+    child.on('exit', (code, signal) => end(code ?? (signal === 'SIGINT' ? 130 : 143)))
   })
 }
 
