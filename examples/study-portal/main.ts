@@ -110,5 +110,7 @@ function showWayOut({ notes }: Portal): void {
 function warnAboutMemory(): void {
   document
     .querySelector('#keeps')
-    ?.append('This browser does not let us keep anything: please finish in one go, without closing the page.')
+    ?.append(
+      'This browser does not let us keep anything: connect one place only, and finish without closing the page.',
+    )
 }

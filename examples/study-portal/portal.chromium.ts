@@ -214,7 +214,10 @@ describe.skipIf(noChromium !== undefined)('the study portal, in a real browser',
         if (holds) expect(url.origin).toBe(hospital.url)
       }
     }
-    const codes = requests.map(({ url }) => url.searchParams.get('code')).filter((code) => code !== null)
+    const codes = requests
+      .filter(({ url }) => url.origin === portal.url)
+      .map(({ url }) => url.searchParams.get('code'))
+      .filter((code) => code !== null)
     expect(codes).toHaveLength(2)
     for (const code of codes) {
       const holders = requests.filter(
@@ -334,6 +337,18 @@ describe.skipIf(noChromium !== undefined)('the study portal, in a real browser',
     await press('Tell the study again')
     await page.getByText('deleted what you shared').waitFor()
     expect(await main.textContent()).toContain('Lakeside Clinic did not answer')
+    expect(await seen()).toMatchObject([{ status: 'withdrawn' }])
+  })
+
+  test('F71 a browser that keeps nothing says so, and still serves for one place in one go', async () => {
+    await page.addInitScript(() => Object.defineProperty(globalThis, 'indexedDB', { value: undefined }))
+    await page.goto(portal.url)
+    await page.getByText('This browser does not let us keep anything').waitFor()
+    await connect('Mercy Hospital', 'Camila Rivera born')
+    await review()
+    await share()
+    expect(await seen()).toMatchObject([{ status: 'stored' }])
+    await withdraw()
     expect(await seen()).toMatchObject([{ status: 'withdrawn' }])
   })
 
