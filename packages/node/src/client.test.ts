@@ -72,7 +72,7 @@ const connectionsIn = async ({ base }: Portal, browser: Browser): Promise<{ id: 
   (await browser.go(`${base}/connections`)).json()
 
 describe('connecting', () => {
-  test('C-01 connect goes to the EHR and comes back; the connection is listed and can be collected', async () => {
+  test('connect goes to the EHR and comes back; the connection is listed and can be collected', async () => {
     const portal = await startPortal()
     const browser = newBrowser()
     const back = await browser.go(await signIn(portal, browser))
@@ -124,7 +124,7 @@ describe('connecting', () => {
     expect((await connectionsIn(portal, browser)).length).toBe(1)
   })
 
-  test('L-01 an EHR launch goes through to the patient whose record is open', async () => {
+  test('E-02 E-03 an EHR launch goes through to the patient whose record is open', async () => {
     const portal = await startPortal()
     const browser = newBrowser()
     const leaving = await browser.go(ehr.launch(`${portal.base}/launch`, { patient: 'camila' }))
@@ -204,7 +204,7 @@ describe('who may come back', () => {
     expect(tokenRequests()).toBe(0)
   })
 
-  test('T15 a callback with no state, an empty, a foreign or a doubled one asks for no token', async () => {
+  test('C-01 T15 a callback with no state, an empty, a foreign or a doubled one asks for no token', async () => {
     const portal = await startPortal()
     const browser = newBrowser()
     const callback = new URL(await signIn(portal, browser))
