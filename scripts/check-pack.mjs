@@ -115,6 +115,7 @@ async function install(packed) {
     const count = new Set(stdout.trim().split('\n').slice(1)).size
     check(`an app with @s4s/browser installs at most 8 packages`, () => (count <= 8 ? [] : [`${count}`]))
     await bundleOf(page)
+    await types(page)
   }
   const server = await project(
     'server',
@@ -170,6 +171,36 @@ async function bundleOf(cwd) {
   check('nothing of Node is in the page', () =>
     [...code.matchAll(/__vite-browser-external|node:\w+|\bprocess\.(env|version)/g)].map(([word]) => word),
   )
+}
+
+/** An app's own compiler, strict and with a look into every declaration that comes along. */
+async function types(cwd) {
+  const app = `import { type Connection, collect, createBrowserClient, type Plan, usCore } from '@s4s/browser'
+import { clientSecret } from '@s4s/core/confidential'
+import { epic } from '@s4s/core/vendors'
+const plan: Plan<'Patient' | 'Laboratory'> = usCore.only('Patient', 'Laboratory')
+const smart = createBrowserClient({ redirectUri: 'https://app.example/', plan, providers: [
+  { id: 'a', name: 'A', iss: 'https://a.example/r4', clientId: 'app', vendor: epic } ] })
+const connection: Connection | undefined = await smart.handleRedirect()
+const unit: string | undefined = connection && (await connection.read('Observation', '1')).valueQuantity?.unit
+export const result = [unit, connection && (await collect(connection, { plan })).count('Laboratory'), clientSecret]
+`
+  await writeFile(join(cwd, 'app.ts'), app)
+  for (const [module, resolution] of [
+    ['NodeNext', 'NodeNext'],
+    ['ESNext', 'Bundler'],
+  ])
+    await succeeds(
+      `an app compiles with moduleResolution ${resolution}`,
+      process.execPath,
+      [
+        join(top, 'node_modules/typescript/bin/tsc'),
+        ...['--noEmit', '--strict', '--exactOptionalPropertyTypes', '--target', 'ES2022'],
+        ...['--lib', 'ES2022,DOM,DOM.Iterable', '--module', module, '--moduleResolution', resolution],
+        join(cwd, 'app.ts'),
+      ],
+      { cwd },
+    )
 }
 
 async function script(cwd, title, code) {

@@ -45,7 +45,7 @@ export const floors = [
       {
         files: ['fhir/*'],
         may: [...util, 'fhir/*', 'type:vendors/*'],
-        packages: ['fhir-kit-client', 'type:fhir/r4'],
+        packages: ['fhir-kit-client', 'type:fhir/r4.js'],
       },
       {
         files: ['client', 'connection', 'tokens', 'directory/*'],
@@ -58,7 +58,7 @@ export const floors = [
       {
         files: ['study/*'],
         may: [...util, 'study/*', 'type:record/*', 'type:fhir/types', 'type:plans/*'],
-        packages: ['type:fhir/r4'],
+        packages: ['type:fhir/r4.js'],
       },
       { files: ['testing/*'], may: [...util, 'testing/*', 'record/memory-reader', 'type:fhir/types'] },
       // A subpath of its own, and what it opens.

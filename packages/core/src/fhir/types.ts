@@ -1,6 +1,6 @@
-import type { FhirResource } from 'fhir/r4'
+import type { FhirResource } from 'fhir/r4.js'
 
-export type { FhirResource } from 'fhir/r4'
+export type { FhirResource } from 'fhir/r4.js'
 
 /** The name of a FHIR R4 resource type. */
 export type ResourceType = FhirResource['resourceType']

@@ -1,4 +1,4 @@
-import type { Provenance } from 'fhir/r4'
+import type { Provenance } from 'fhir/r4.js'
 import type { PatientRecord } from '../record/record.js'
 import { version } from './version.js'
 
