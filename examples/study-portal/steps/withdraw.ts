@@ -1,6 +1,6 @@
 import { type Connection, type Withdrawal, withdraw } from '@s4s/browser'
 import { forgetRecords, type Portal, type Step } from '../portal.js'
-import { announce, button, dateOf, el, heading, listOf } from '../view.js'
+import { button, dateOf, el, heading, listOf } from '../view.js'
 
 export const withdrawStep: Step = {
   name: 'withdraw',
@@ -15,6 +15,7 @@ export const withdrawStep: Step = {
 function question(portal: Portal, connections: readonly Connection[]): Node[] {
   const { study } = portal
   const places = listOf([...new Set(connections.map(({ provider }) => provider.name))])
+  const status = el('p', { className: 'hint', role: 'status' })
   const sure = el(
     'dialog',
     { 'aria-labelledby': 'sure' },
@@ -23,9 +24,10 @@ function question(portal: Portal, connections: readonly Connection[]): Node[] {
     el(
       'p',
       { className: 'actions' },
-      button('Yes, withdraw', () => run(portal, connections, sure), { className: 'main' }),
-      button('No, go back', () => sure.close(), { className: 'quiet' }),
+      button('No, go back', () => sure.close(), { autofocus: true }),
+      button('Yes, withdraw', () => run(portal, connections, sure, status), { className: 'main' }),
     ),
+    status,
   )
   return [
     heading('You can change your mind'),
@@ -65,8 +67,9 @@ async function run(
   portal: Portal,
   connections: readonly Connection[],
   dialog: HTMLDialogElement,
+  status: HTMLElement,
 ): Promise<void> {
-  announce('Withdrawing.')
+  status.textContent = 'Withdrawing. This can take a moment.'
   await withdrawAll(portal, connections)
   dialog.close()
   portal.go('withdraw')
