@@ -368,8 +368,8 @@ describe.skipIf(noChromium !== undefined)('the study portal, in a real browser',
     await at(/^Thank you/)
   })
 
-  test('the whole road by keyboard alone, on a screen of 360 pixels', async () => {
-    await page.setViewportSize({ width: 360, height: 720 })
+  test('the whole road by keyboard alone, on a screen of 320 pixels', async () => {
+    await page.setViewportSize({ width: 320, height: 640 })
     /** Moves the focus on with Tab until it is on the control of that name, and presses a key there. */
     const reach = async (name: RegExp, key = 'Enter'): Promise<void> => {
       for (let steps = 0; steps < 80; steps++) {
@@ -392,7 +392,7 @@ describe.skipIf(noChromium !== undefined)('the study portal, in a real browser',
       await at(title)
       await expect.poll(() => page.locator(':focus').textContent()).toMatch(title)
       expect(await page.title()).toMatch(title)
-      await looksRight(`360-${name}`)
+      await looksRight(`320-${name}`)
     }
 
     await arrived(/Where have you been treated/, 'connect')
@@ -406,7 +406,7 @@ describe.skipIf(noChromium !== undefined)('the study portal, in a real browser',
     await reach(/^Continue$/)
     await at('Collecting your record')
     await page.getByRole('button', { name: 'See what was found' }).waitFor()
-    await looksRight('360-collected')
+    await looksRight('320-collected')
     await reach(/See what was found/)
     await arrived(/This is what was found/, 'review')
     await reach(/Allergies/, 'Space')
@@ -424,7 +424,7 @@ describe.skipIf(noChromium !== undefined)('the study portal, in a real browser',
     expect(await page.getByRole('dialog').isVisible()).toBe(false)
     await page.keyboard.press('Enter')
     await page.getByRole('dialog').waitFor()
-    await looksRight('360-sure')
+    await looksRight('320-sure')
     await reach(/Yes, withdraw/)
     await arrived(/You have withdrawn/, 'withdrawn')
     expect(complaints).toEqual([])
