@@ -17,6 +17,22 @@ export function isSmartScope(scope: string): boolean {
 const resourceScope =
   /^(patient|user|system)\/([A-Za-z]{1,64}|\*)\.(read|write|\*|(?=[cruds])c?r?u?d?s?)(\?\S{1,1024})?$/
 
+// What people call what FHIR has other words for.
+const plainNames: Readonly<Record<string, string>> = {
+  AllergyIntolerance: 'allergies',
+  Binary: 'the files of documents',
+  Condition: 'health problems and diagnoses',
+  DiagnosticReport: 'test reports',
+  DocumentReference: 'notes and documents',
+  Encounter: 'visits and stays',
+  Immunization: 'vaccinations',
+  MedicationRequest: 'prescriptions',
+  Observation: 'lab results, vital signs and other findings',
+  Patient: 'name, date of birth and address',
+  Procedure: 'operations and procedures',
+  ServiceRequest: 'orders and referrals',
+}
+
 /** A scope in words for the person who is asked. */
 export function describeScope(scope: string): string {
   if (Object.hasOwn(contextScopes, scope)) return contextScopes[scope] as string
@@ -24,7 +40,7 @@ export function describeScope(scope: string): string {
   const whose =
     level === 'patient' ? 'this record' : level === 'user' ? 'the records you may see' : 'all records'
   const writes = actions === '*' || actions === 'write' || /[cud]/.test(actions.replace('read', ''))
-  const what = type === '*' ? 'everything' : words(type)
+  const what = type === '*' ? 'everything' : (plainNames[type] ?? words(type))
   const only =
     query === undefined
       ? ''
