@@ -21,4 +21,4 @@ addButton('Share with the study', async () => {
   document.body.append(`Shared ${receipt.resources} resources. Receipt ${receipt.id}`)
 })
 
-await smart.handleRedirect()
+await smart.handleRedirect().catch(({ code }) => document.body.append(`Not connected: ${code}`))
