@@ -120,6 +120,8 @@ describe.skipIf(noChromium !== undefined)('the smallest app, in a real browser',
   }, async () => {
     await connect()
     await exchanged()
+    // The sandbox can be quicker than the browser's own account of what it sent.
+    await expect.poll(() => sent.some((request) => request.url() === `${mercy.url}/token`)).toBe(true)
     const codes = sent
       .map((request) => new URL(request.url()).searchParams.get('code'))
       .filter((code): code is string => code !== null)

@@ -250,7 +250,7 @@ describe.skipIf(noChromium !== undefined)('the study portal, in a real browser',
   test('what a hospital kept back is told in plain words, and the participant can go on', async () => {
     await signIn('Lakeside Clinic')
     await page
-      .getByRole('checkbox', { name: /observation/i })
+      .getByRole('checkbox', { name: /lab results/i })
       .first()
       .uncheck()
     await press('Approve')
@@ -450,7 +450,7 @@ describe.skipIf(noChromium !== undefined)('the study portal, in a real browser',
     await connect('Mercy Hospital', 'Eleanor')
     await signIn('Lakeside Clinic')
     await page
-      .getByRole('checkbox', { name: /observation/i })
+      .getByRole('checkbox', { name: /lab results/i })
       .first()
       .uncheck()
     await press('Approve')

@@ -1,4 +1,4 @@
-import { isObject, parseJson } from '../util/json.js'
+import { endOfString, isObject, parseJson } from '../util/json.js'
 import { outcomesOf } from './request.js'
 import type { Page, PageEntry, Resource } from './types.js'
 
@@ -20,7 +20,13 @@ export function parsePage(text: string): ParsedPage | undefined {
   if (!isObject(bundle) || bundle.resourceType !== 'Bundle') return undefined
   if (bundle.entry !== undefined && !Array.isArray(bundle.entry)) return undefined
   const parsed = (bundle.entry ?? []) as unknown[]
-  const texts = resourceTexts(text)
+  // Found when the first one is asked for: whoever only reads the resources does not pay for it.
+  let texts: readonly (string | undefined)[] | undefined
+  const textOf = (index: number, resource: unknown): string => {
+    texts ??= resourceTexts(text)
+    const slice = texts.length === parsed.length ? texts[index] : undefined
+    return slice === undefined ? JSON.stringify(resource) : onOneLine(slice)
+  }
   const entries: PageEntry[] = []
   const outcomes: Page['outcomes'][number][] = []
   let invalid = 0
@@ -30,10 +36,11 @@ export function parsePage(text: string): ParsedPage | undefined {
     if (!isObject(resource) || typeof resource.resourceType !== 'string') invalid++
     else if (resource.resourceType === 'OperationOutcome') outcomes.push(...outcomesOf(resource))
     else {
-      const slice = texts.length === parsed.length ? texts[index] : undefined
       entries.push({
         resource: resource as unknown as Resource,
-        text: slice === undefined ? JSON.stringify(resource) : onOneLine(slice),
+        get text() {
+          return textOf(index, resource)
+        },
         mode: search === 'include' ? 'include' : 'match',
       })
     }
@@ -127,17 +134,6 @@ function endOfValue(text: string, start: number): number {
   return text.length
 }
 
-function endOfString(text: string, start: number): number {
-  for (let at = start + 1; ; ) {
-    const end = text.indexOf('"', at)
-    if (end < 0) return text.length
-    let slashes = 0
-    while (text.charCodeAt(end - 1 - slashes) === backslash) slashes++
-    if (slashes % 2 === 0) return end + 1
-    at = end + 1
-  }
-}
-
 function skipSpace(text: string, from: number): number {
   let at = from
   while (at < text.length && text.charCodeAt(at) <= 32) at++
@@ -145,7 +141,6 @@ function skipSpace(text: string, from: number): number {
 }
 
 const quote = 34
-const backslash = 92
 const openBracket = 91
 const closeBracket = 93
 const openBrace = 123

@@ -29,20 +29,29 @@ export function stringsAt(value: unknown, key: string): string[] {
   return Array.isArray(found) ? found.filter((item): item is string => typeof item === 'string') : []
 }
 
-// Counted before parsing: a deep enough value overflows the stack of whoever walks it later.
+// Counted before parsing: a deep enough value overflows the stack of whoever walks it later. Most of a page is
+// strings, and those are leapt over.
 function depthOf(text: string): number {
   let depth = 0
   let deepest = 0
-  let inString = false
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at)
-    if (inString) {
-      if (code === 92) at++
-      else if (code === 34) inString = false
-    } else if (code === 34) inString = true
+    if (code === 34) at = endOfString(text, at) - 1
     else if (code === 123 || code === 91) {
       if (++depth > deepest) deepest = depth
     } else if (code === 125 || code === 93) depth--
   }
   return deepest
+}
+
+/** Where the JSON string that begins at `start` ends: behind its closing quote, or at the end of the text. */
+export function endOfString(text: string, start: number): number {
+  for (let at = start + 1; ; ) {
+    const end = text.indexOf('"', at)
+    if (end < 0) return text.length
+    let slashes = 0
+    while (text.charCodeAt(end - 1 - slashes) === 92) slashes++
+    if (slashes % 2 === 0) return end + 1
+    at = end + 1
+  }
 }
