@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 // Packages resolve to their sources, so that a test never waits for a build.
@@ -17,6 +18,8 @@ const report = process.env.TEST_REPORT
 
 export default defineConfig({
   test: {
+    // Many tests wait for sockets and disks: one more than there are processors keeps those busy.
+    maxWorkers: availableParallelism() + 1,
     reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
     projects: [
       project('core', ['packages/core/src/**/*.test.ts']),
