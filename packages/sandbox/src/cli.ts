@@ -45,7 +45,7 @@ try {
       .map((person) => `    ${person.id.padEnd(12)} ${person.name}, ${person.description}`)
       .join('\n')
     process.stdout.write(
-      `${provider.name}\n  FHIR base  ${iss}\n  client id  ${provider.clientId}\n  people\n${names}\n`,
+      `${provider.name}\n  address    ${url}\n  FHIR base  ${iss}\n  client id  ${provider.clientId}\n  people\n${names}\n`,
     )
   }
   for (const signal of ['SIGINT', 'SIGTERM'] as const)

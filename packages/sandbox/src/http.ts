@@ -2,6 +2,11 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 
 const bodyLimit = 1024 * 1024
 
+/** True when a request says of itself that its body is larger than the sandbox takes. */
+export function isTooLong(request: IncomingMessage): boolean {
+  return Number(request.headers['content-length'] ?? 0) > bodyLimit
+}
+
 /** Reads a request's body; undefined when it is larger than the sandbox takes. */
 export async function readBody(request: IncomingMessage): Promise<string | undefined> {
   const chunks: Buffer[] = []

@@ -17,12 +17,13 @@ export function inProcessFetch(origin: string, handler: Handler): typeof globalT
     for (let hops = 0; hops < 20; hops++) {
       request.signal.throwIfAborted()
       if (url.origin !== origin) throw new TypeError('fetch failed')
-      const answer = await inject(handler as never, {
+      const answering = inject(handler as never, {
         method: method as 'GET',
         url: url.href,
         headers: { host: url.host, ...Object.fromEntries(request.headers.entries()) },
         ...(body === undefined ? {} : { payload: body }),
       })
+      const answer = await orAborted(answering, request.signal)
       const headers = new Headers()
       for (const [name, value] of Object.entries(answer.headers)) {
         for (const one of Array.isArray(value) ? value : [value])
@@ -33,9 +34,14 @@ export function inProcessFetch(origin: string, handler: Handler): typeof globalT
       if (redirects && request.redirect === 'error') throw new TypeError('fetch failed')
       if (!redirects || request.redirect === 'manual') {
         const empty = [101, 204, 205, 304].includes(answer.statusCode) || method === 'HEAD'
-        return new Response(empty ? null : new Uint8Array(answer.rawPayload), {
+        const response = new Response(empty ? null : new Uint8Array(answer.rawPayload), {
           status: answer.statusCode,
           headers,
+        })
+        // What the constructor leaves empty and fetch fills in.
+        return Object.defineProperties(response, {
+          url: { value: url.href },
+          redirected: { value: hops > 0 },
         })
       }
       url = new URL(location, url)
@@ -47,4 +53,21 @@ export function inProcessFetch(origin: string, handler: Handler): typeof globalT
     throw new TypeError('fetch failed')
   }
   return send as typeof globalThis.fetch
+}
+
+/** The answer, or the reason why it was no longer waited for; a cut connection is what it is to any `fetch`. */
+async function orAborted<Answer>(answering: Promise<Answer>, signal: AbortSignal): Promise<Answer> {
+  let stop = (): void => {}
+  const aborted = new Promise<never>((_resolve, reject) => {
+    stop = () => reject(signal.reason)
+    signal.addEventListener('abort', stop)
+  })
+  const answered = answering.catch(() => {
+    throw new TypeError('fetch failed')
+  })
+  try {
+    return await Promise.race([answered, aborted])
+  } finally {
+    signal.removeEventListener('abort', stop)
+  }
 }

@@ -4,7 +4,7 @@ type Fetch = typeof globalThis.fetch
 export interface Answer {
   /** The id of the record to open; the first of the list unless given. */
   readonly patient?: string
-  /** The scopes to leave ticked; all unless given. */
+  /** The scopes to leave ticked; all unless given. Those that the page does not let go of are always granted. */
   readonly scopes?: readonly string[]
 }
 
@@ -21,6 +21,7 @@ export async function answerPages(
   answer: Answer | 'deny',
 ): Promise<string> {
   const cookies = new Map<string, string>()
+  const back = new URL(start).searchParams.get('redirect_uri')?.split('?')[0]
   let next: { url: string; body?: string } = { url: start }
   for (let step = 0; step < steps; step++) {
     const response = await send(next.url, {
@@ -35,7 +36,8 @@ export async function answerPages(
     const location = response.headers.get('location')
     if (location !== null) {
       const url = new URL(location, next.url).href
-      if (new URL(url).origin !== new URL(sandbox).origin) return url
+      const [address] = url.split('?')
+      if (address === back || new URL(url).origin !== new URL(sandbox).origin) return url
       next = { url }
       continue
     }
@@ -56,21 +58,21 @@ function fill(page: string, answer: Answer | 'deny'): URLSearchParams {
   if (page.includes('name="username"'))
     return new URLSearchParams({ username: 'demo', password: 'demo', answer: 'sign-in' })
   form.set('answer', 'approve')
-  const people = values(page, 'patient')
+  const people = values(page, 'patient', 'radio')
   if (people.length > 0) {
     const patient = answer.patient ?? (people[0] as string)
     if (!people.includes(patient)) throw new Error(`the sandbox lists no patient ${patient}`)
     form.set('patient', patient)
   }
-  for (const scope of values(page, 'scope'))
+  for (const scope of values(page, 'scope', 'hidden')) form.append('scope', scope)
+  for (const scope of values(page, 'scope', 'checkbox'))
     if (!answer.scopes || answer.scopes.includes(scope)) form.append('scope', scope)
   return form
 }
 
-function values(page: string, name: string): string[] {
-  return [...page.matchAll(new RegExp(`name="${name}" value="([^"]*)"`, 'g'))].map(([, value]) =>
-    unescaped(value ?? ''),
-  )
+function values(page: string, name: string, type: string): string[] {
+  const inputs = page.matchAll(new RegExp(`type="${type}" name="${name}" value="([^"]*)"`, 'g'))
+  return [...inputs].map(([, value]) => unescaped(value ?? ''))
 }
 
 function unescaped(text: string): string {

@@ -6,8 +6,9 @@ import { type ClientKey, sandboxKeys } from './auth/keys.js'
 import { people as builtIn, generateRecords, loadFolder, type Person } from './data/index.js'
 import { createFaults, type Faults } from './faults.js'
 import { createFhirServer, createRepository, type Resource } from './fhir/index.js'
-import { readBody, sendResponse, sendText, toRequest } from './http.js'
+import { isTooLong, readBody, sendResponse, sendText, toRequest } from './http.js'
 import { inProcessFetch } from './in-process.js'
+import { messagePage, pageHeaders } from './pages/pages.js'
 import { answerPage } from './pages/routes.js'
 import { type Answer, answerPages } from './participant.js'
 import { createRequestLog, type SeenRequest } from './requests.js'
@@ -64,6 +65,8 @@ export interface Sandbox {
   clearRequests(): void
   readonly faults: Faults
   stop(): Promise<void>
+  /** As `stop`, for `await using`. */
+  [Symbol.asyncDispose](): Promise<void>
 }
 
 /**
@@ -103,6 +106,10 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     keys,
     accessTokenSeconds: options.accessTokenSeconds ?? 3600,
     codeSeconds: options.codeSeconds ?? 60,
+    errorPage: (error, description) => ({
+      headers: pageHeaders,
+      text: messagePage(name, 'This app cannot sign in', `${error}: ${description}`),
+    }),
   })
   const fhir = createFhirServer({
     base: iss,
@@ -114,6 +121,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       return scheme.toLowerCase() === 'bearer' ? authorization.access(token) : undefined
     },
   })
+  const pages = { hospital: name, iss, clientId: publicClientId, people, server: authorization }
   const configuration = JSON.stringify(smartConfiguration(url))
 
   handler = async (request, response) => {
@@ -130,10 +138,20 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     })
     const fault = await faults.hit({ method, path })
     if (fault === 'hang') return
-    if (fault === 'drop') return void request.socket.destroy()
+    if (fault === 'drop') return void response.destroy()
     if (fault) return sendResponse(fault, response)
+    if (method === 'TRACE' || method === 'CONNECT') return sendText(response, 405, '', {})
+    if (isTooLong(request)) return sendText(response, 413, '', { connection: 'close' })
 
-    if (path === '/fhir/.well-known/smart-configuration') {
+    if (path.split('?')[0] === '/fhir/.well-known/smart-configuration') {
+      if (method === 'OPTIONS')
+        return sendText(response, 204, '', {
+          'access-control-allow-origin': '*',
+          'access-control-allow-methods': 'GET, HEAD',
+          'access-control-allow-headers': request.headers['access-control-request-headers'] ?? '*',
+          'access-control-max-age': '600',
+        })
+      if (method !== 'GET' && method !== 'HEAD') return sendText(response, 405, '', { allow: 'GET, HEAD' })
       return sendText(response, 200, configuration, {
         'content-type': 'application/json',
         'access-control-allow-origin': '*',
@@ -142,20 +160,27 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     }
     if (path === '/fhir' || path.startsWith('/fhir/') || path.startsWith('/fhir?')) {
       const body = await readBody(request)
-      if (body === undefined) return sendText(response, 413, '', {})
+      if (body === undefined) return sendText(response, 413, '', { connection: 'close' })
       return sendResponse(await fhir(toRequest(request, url + path, body)), response)
     }
-    if (await answerPage({ hospital: name, people, server: authorization }, request, response)) return
+    if (await answerPage(pages, request, response)) return
     if (method === 'POST' && path === '/auth') {
       // SMART's authorize-post: the same request in a form.
       const body = await readBody(request)
-      if (body === undefined) return sendText(response, 413, '', {})
+      if (body === undefined) return sendText(response, 413, '', { connection: 'close' })
       Object.assign(request, { method: 'GET', url: `/auth?${body}` })
     }
     await authorization.handle(request, response)
   }
 
   let stopped: Promise<void> | undefined
+  const stop = (): Promise<void> => {
+    stopped ??= new Promise((resolve) => {
+      server.close(() => resolve())
+      server.closeAllConnections()
+    })
+    return stopped
+  }
   return Object.freeze({
     url,
     iss,
@@ -166,6 +191,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       answerPages(globalThis.fetch, url, authorizationUrl, answer),
     deny: (authorizationUrl: string) => answerPages(globalThis.fetch, url, authorizationUrl, 'deny'),
     launch: (launchUri: string, context: { readonly patient: string; readonly encounter?: string }) => {
+      if (!people.some(({ id }) => id === context.patient))
+        throw new TypeError(`this sandbox has no patient ${context.patient}`)
       const target = new URL(launchUri)
       target.searchParams.set('iss', iss)
       target.searchParams.set(
@@ -178,13 +205,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     requests: log.requests,
     clearRequests: log.clear,
     faults,
-    stop: () => {
-      stopped ??= new Promise((resolve) => {
-        server.close(() => resolve())
-        server.closeAllConnections()
-      })
-      return stopped
-    },
+    stop,
+    [Symbol.asyncDispose]: stop,
   } satisfies Sandbox)
 }
 

@@ -22,7 +22,8 @@ export interface GrantContext {
 /** A grant as the person who gave it sees it. */
 export interface GivenGrant {
   readonly id: string
-  readonly clientId: string
+  /** What the app calls itself. */
+  readonly app: string
   readonly patient?: string
   readonly scope: string
   readonly at: Date
@@ -36,19 +37,29 @@ export interface AuthorizationServerOptions {
   readonly keys: SandboxKeys
   readonly accessTokenSeconds: number
   readonly codeSeconds: number
+  /** The page for a person whose request cannot go back to the app that sent it. */
+  readonly errorPage: (
+    error: string,
+    description: string,
+  ) => {
+    readonly headers: Readonly<Record<string, string>>
+    readonly text: string
+  }
 }
 
 /** What an interaction page needs to know about the request that it answers. */
 export interface Asked {
   readonly prompt: 'login' | 'consent'
-  readonly clientId: string
+  /** What the app calls itself. */
+  readonly app: string
   readonly scopes: readonly string[]
   /** Set when the EHR started the app: the record is chosen already. */
   readonly launched?: GrantContext
-  readonly account?: string
 }
 
 export interface AuthorizationServer {
+  /** How long a grant lasts that outlasts the visit. */
+  readonly grantSeconds: number
   handle(request: IncomingMessage, response: ServerResponse): Promise<void>
   /** What the access token allows; undefined for one that is unknown, expired or revoked. */
   access(
@@ -87,7 +98,9 @@ export async function createAuthorizationServer(
     jwks: { keys: [options.keys.signing as never] },
     cookies: {
       keys: [randomBytes(32).toString('hex')],
-      short: { signed: true, path: '/' },
+      // Cookies know no ports: without names of their own, two hospitals on one machine would take each other's.
+      names: cookieNames(options.issuer),
+      short: { signed: true },
       long: { signed: true },
     },
     pkce: { required: () => true },
@@ -116,6 +129,12 @@ export async function createAuthorizationServer(
     rotateRefreshToken: true,
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     renderError: (ctx, out) => {
+      if (ctx.accepts('json', 'html') === 'html') {
+        const { headers, text } = options.errorPage(out.error, out.error_description ?? '')
+        ctx.set(headers)
+        ctx.body = text
+        return
+      }
       ctx.type = 'json'
       ctx.body = { error: out.error, error_description: out.error_description }
     },
@@ -190,6 +209,11 @@ export async function createAuthorizationServer(
       Object.assign(ctx.body, wireContext(contexts.get(token?.grantId ?? '')))
     }
   })
+  // However a grant ends, the page of apps with access no longer lists it.
+  provider.on('grant.revoked', (_ctx, grantId) => {
+    contexts.delete(grantId)
+    given.delete(grantId)
+  })
   const callback = provider.callback()
 
   const details = async (
@@ -198,6 +222,8 @@ export async function createAuthorizationServer(
   ): ReturnType<OidcProvider['interactionDetails']> => provider.interactionDetails(request, response)
 
   return {
+    grantSeconds: year,
+
     handle: async (request, response) => {
       if (request.url?.startsWith('/auth?')) request.url = withPrompt(request.url)
       await callback(request, response)
@@ -216,24 +242,23 @@ export async function createAuthorizationServer(
 
     launch: (context) => {
       const id = randomBytes(16).toString('base64url')
-      launches.set(id, context)
+      put(launches, id, context)
       return id
     },
 
     asked: async (request, response) => {
       const found = await details(request, response).catch(() => undefined)
       if (!found) return undefined
-      const { prompt, params, session } = found
+      const { prompt, params } = found
       const scopes = String(params.scope ?? '')
         .split(' ')
         .filter(isSmartScope)
       const launched = scopes.includes('launch') ? launches.get(String(params.launch)) : undefined
       return {
         prompt: prompt.name === 'login' ? 'login' : 'consent',
-        clientId: String(params.client_id),
+        app: (await provider.Client.find(String(params.client_id)))?.clientName ?? String(params.client_id),
         scopes,
         ...(launched ? { launched } : {}),
-        ...(session?.accountId ? { account: session.accountId } : {}),
       }
     },
 
@@ -252,6 +277,14 @@ export async function createAuthorizationServer(
         .split(' ')
         .filter(isSmartScope)
       const scopes = asked.filter((scope) => granted.includes(scope))
+      const launch = String(params.launch)
+      const launched = asked.includes('launch') ? launches.get(launch) : undefined
+      if (asked.includes('launch') && !launched) {
+        // Approved in another tab: a launch works once.
+        const error = { error: 'invalid_request', error_description: 'unknown launch' }
+        return provider.interactionFinished(request, response, error, { mergeWithLastSubmission: false })
+      }
+      launches.delete(launch)
       const grant = new provider.Grant({ accountId: session?.accountId as string, clientId })
       grant.addOIDCScope(scopes.join(' '))
       grant.addResourceScope(fhirBase, scopes.join(' '))
@@ -261,14 +294,11 @@ export async function createAuthorizationServer(
         grant.rejectResourceScope(fhirBase, refused.join(' '))
       }
       const grantId = await grant.save()
-      const launch = String(params.launch)
-      const launched = asked.includes('launch') ? launches.get(launch) : undefined
-      launches.delete(launch)
       const about = launched ?? (patient === undefined ? {} : { patient, fhirUser: `Patient/${patient}` })
-      contexts.set(grantId, about)
-      given.set(grantId, {
+      put(contexts, grantId, about)
+      put(given, grantId, {
         id: grantId,
-        clientId,
+        app: (await provider.Client.find(clientId))?.clientName ?? clientId,
         scope: scopes.join(' '),
         at: new Date(),
         ...(about.patient === undefined ? {} : { patient: about.patient }),
@@ -298,8 +328,29 @@ export async function createAuthorizationServer(
         ),
       )
       await (await provider.Grant.find(grantId))?.destroy()
+      contexts.delete(grantId)
       given.delete(grantId)
     },
+  }
+}
+
+const kept = 10_000
+
+// A map lists its keys by age: the oldest go first.
+function put<Value>(map: Map<string, Value>, key: string, value: Value): void {
+  for (const oldest of map.keys()) {
+    if (map.size < kept) break
+    map.delete(oldest)
+  }
+  map.set(key, value)
+}
+
+function cookieNames(issuer: string): { session: string; interaction: string; resume: string } {
+  const { port } = new URL(issuer)
+  return {
+    session: `_session_${port}`,
+    interaction: `_interaction_${port}`,
+    resume: `_interaction_resume_${port}`,
   }
 }
 
@@ -338,13 +389,14 @@ function grantable(ctx: KoaContextWithOIDC): string {
 
 function wireContext(context: GrantContext | undefined): Record<string, unknown> {
   if (!context) return {}
-  return { need_patient_banner: true, ...context }
+  return context.patient === undefined ? { ...context } : { need_patient_banner: true, ...context }
 }
 
 function metadataOf(client: SandboxClient): ClientMetadata {
   const method = client.method ?? 'none'
   return {
     client_id: client.clientId,
+    ...(client.name === undefined ? {} : { client_name: client.name }),
     token_endpoint_auth_method: method,
     redirect_uris: client.backend ? [] : [...(client.redirectUris ?? [])],
     grant_types: client.backend ? ['client_credentials'] : ['authorization_code', 'refresh_token'],

@@ -3,6 +3,8 @@ import type { JWK } from 'jose'
 /** An app that is registered with the sandbox. */
 export interface SandboxClient {
   readonly clientId: string
+  /** What the approval page calls the app; its client id unless given. */
+  readonly name?: string
   readonly redirectUris?: readonly string[]
   readonly method?: 'none' | 'client_secret_basic' | 'client_secret_post' | 'private_key_jwt'
   readonly secret?: string

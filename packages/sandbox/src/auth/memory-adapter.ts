@@ -5,6 +5,9 @@ interface Row {
   readonly until: number
 }
 
+// A sandbox that runs for weeks forgets its oldest sessions and grants before it fills the memory.
+const kept = 50_000
+
 /** oidc-provider's storage, in memory and one for each sandbox: two hospitals must not know each other's sessions. */
 export function memoryAdapter(): AdapterFactory {
   const rows = new Map<string, Row>()
@@ -28,6 +31,7 @@ export function memoryAdapter(): AdapterFactory {
   return (name: string): Adapter => ({
     upsert: async (id, payload, expiresIn) => {
       const key = `${name}:${id}`
+      if (rows.size >= kept) forget(rows, byGrant)
       rows.set(key, { payload, until: expiresIn ? Date.now() + expiresIn * 1000 : Number.POSITIVE_INFINITY })
       if (payload.grantId && name !== 'Grant') {
         const keys = byGrant.get(payload.grantId) ?? new Set()
@@ -41,10 +45,29 @@ export function memoryAdapter(): AdapterFactory {
       const payload = read(`${name}:${id}`)
       if (payload) payload.consumed = Math.floor(Date.now() / 1000)
     },
-    destroy: async (id) => void rows.delete(`${name}:${id}`),
+    destroy: async (id) => {
+      const key = `${name}:${id}`
+      const grantId = rows.get(key)?.payload.grantId
+      rows.delete(key)
+      if (grantId) byGrant.get(grantId)?.delete(key)
+    },
     revokeByGrantId: async (grantId) => {
       for (const key of byGrant.get(grantId) ?? []) rows.delete(key)
       byGrant.delete(grantId)
     },
   })
+}
+
+function forget(rows: Map<string, Row>, byGrant: Map<string, Set<string>>): void {
+  const now = Date.now()
+  for (const [key, { until }] of rows) if (until <= now) rows.delete(key)
+  // A map lists its keys by age.
+  for (const key of rows.keys()) {
+    if (rows.size < kept * 0.9) break
+    rows.delete(key)
+  }
+  for (const [grantId, keys] of byGrant) {
+    for (const key of keys) if (!rows.has(key)) keys.delete(key)
+    if (keys.size === 0) byGrant.delete(grantId)
+  }
 }

@@ -41,16 +41,27 @@ export function describeScope(scope: string): string {
     level === 'patient' ? 'this record' : level === 'user' ? 'the records you may see' : 'all records'
   const writes = actions === '*' || actions === 'write' || /[cud]/.test(actions.replace('read', ''))
   const what = type === '*' ? 'everything' : (plainNames[type] ?? words(type))
-  const only =
-    query === undefined
-      ? ''
-      : `, only ${decodeURIComponent(query.split('|').at(-1) ?? '').replaceAll('-', ' ')}`
+  const only = query === undefined ? '' : `, only ${query.split('&').map(lastWord).join(' and ')}`
   return `${writes ? 'Read and change' : 'Read'} ${what} in ${whose}${only}`
 }
 
 /** Scopes that are of no use without one another stay ticked: who it is about is not the person’s to leave out. */
 export function isFixedScope(scope: string): boolean {
   return scope.startsWith('launch') || scope === 'openid' || scope === 'fhirUser'
+}
+
+// `category=http://…|vital-signs` is about vital signs.
+function lastWord(parameter: string): string {
+  return decoded(parameter).split(/[|=]/).at(-1)?.replaceAll('-', ' ') ?? ''
+}
+
+// A scope is what some app sent: it may hold a percent sign that escapes nothing.
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text)
+  } catch {
+    return text
+  }
 }
 
 function words(type: string): string {

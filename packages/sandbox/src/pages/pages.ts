@@ -7,6 +7,9 @@ const style = `
 body { margin: 0; background: var(--paper); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif }
 header { background: var(--brand); color: #fff; padding: 1rem max(1rem, calc(50% - 20rem)) }
 main { max-width: 40rem; margin: 0 auto; padding: 1.5rem 1rem 3rem }
+h2 { font-size: 1.125rem; margin: 1.5rem 0 .5rem }
+dd { margin: 0 0 .75rem }
+code { overflow-wrap: anywhere }
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 .75rem }
 fieldset { border: 1px solid var(--line); border-radius: .5rem; background: #fff; margin: 0 0 1.25rem; padding: .75rem 1rem }
 legend { font-weight: 600; padding: 0 .375rem }
@@ -66,9 +69,13 @@ export interface Approval {
   readonly scopes: readonly string[]
   /** Whose record it can be; one when the EHR has chosen already. */
   readonly people: readonly PersonChoice[]
+  /** The end of the access, when it outlasts the visit. */
+  readonly until?: Date
 }
 
-export function approvalPage({ hospital, action, app, scopes, people }: Approval): string {
+export function approvalPage({ hospital, action, app, scopes, people, until }: Approval): string {
+  const end = until?.toLocaleDateString('en-US', { dateStyle: 'long', timeZone: 'UTC' })
+  const lasts = end === undefined ? 'for this visit only' : `until ${end}, or until you end it`
   return page(
     hospital,
     'Share a record',
@@ -77,7 +84,7 @@ export function approvalPage({ hospital, action, app, scopes, people }: Approval
 <form method="post" action="${action}">
 ${people.length === 0 ? html`` : html`<fieldset><legend>Whose record?</legend>${people.map(personChoice)}</fieldset>`}
 <fieldset><legend>What it may do</legend>${scopes.map(scopeChoice)}</fieldset>
-<p>What you share leaves this hospital, and its rules on privacy no longer protect it. Access lasts for a year.</p>
+<p>What you share leaves this hospital, and its rules on privacy no longer protect it. Access lasts ${lasts}.</p>
 <div class="actions"><button class="go" name="answer" value="approve">Approve</button><button name="answer" value="deny" formnovalidate>Do not approve</button></div>
 </form>`,
   )
@@ -114,4 +121,29 @@ export function managePage(hospital: string, apps: readonly AppWithAccess[]): st
 
 export function messagePage(hospital: string, title: string, text: string): string {
   return page(hospital, title, html`<h1>${title}</h1><p>${text}</p>`)
+}
+
+export interface Front {
+  readonly hospital: string
+  readonly iss: string
+  readonly clientId: string
+  readonly people: readonly PersonChoice[]
+}
+
+export function frontPage({ hospital, iss, clientId, people }: Front): string {
+  const rows = people.map(({ id, name, note }) => html`<li>${name} (<code>${id}</code>), ${note}</li>`)
+  return page(
+    hospital,
+    'Sandbox',
+    html`<h1>${hospital}</h1>
+<p>A sandbox for apps. Nobody in it exists.</p>
+<dl><dt>FHIR base</dt><dd><code>${iss}</code></dd><dt>Client id</dt><dd><code>${clientId}</code></dd></dl>
+<ul>
+<li><a href="/fhir/.well-known/smart-configuration">SMART configuration</a></li>
+<li><a href="/fhir/metadata">CapabilityStatement</a></li>
+<li><a href="/manage">Apps with access</a></li>
+</ul>
+<h2>People</h2>
+<ul>${rows}</ul>`,
+  )
 }

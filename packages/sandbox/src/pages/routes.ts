@@ -1,11 +1,21 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import type { AuthorizationServer } from '../auth/authorization-server.js'
+import type { Asked, AuthorizationServer } from '../auth/authorization-server.js'
 import type { Person } from '../data/index.js'
 import { readBody, sendText } from '../http.js'
-import { approvalPage, managePage, messagePage, pageHeaders, signInPage } from './pages.js'
+import {
+  approvalPage,
+  frontPage,
+  managePage,
+  messagePage,
+  type PersonChoice,
+  pageHeaders,
+  signInPage,
+} from './pages.js'
 
 export interface PageRoutes {
   readonly hospital: string
+  readonly iss: string
+  readonly clientId: string
   readonly people: readonly Person[]
   readonly server: AuthorizationServer
 }
@@ -17,7 +27,8 @@ export async function answerPage(
   response: ServerResponse,
 ): Promise<boolean> {
   const path = (request.url ?? '').split('?')[0] ?? ''
-  if (path === '/manage') await manage(routes, request, response)
+  if (path === '/') front(routes, response)
+  else if (path === '/manage') await manage(routes, request, response)
   else if (path.startsWith('/interaction/')) await interaction(routes, request, response, path)
   else return false
   return true
@@ -35,29 +46,32 @@ async function interaction(
     return sendText(response, 400, messagePage(hospital, 'Start again', text), pageHeaders)
   }
   if (request.method !== 'POST') {
-    const choices = asked.launched === undefined && needsPatient(asked.scopes) ? people : []
+    const choices = choosesPatient(asked) ? people : []
+    const lasting = asked.scopes.some((scope) => scope === 'offline_access' || scope === 'online_access')
     const text =
       asked.prompt === 'login'
         ? signInPage(hospital, path)
         : approvalPage({
             hospital,
             action: path,
-            app: asked.clientId,
+            app: asked.app,
             scopes: asked.scopes,
-            people: choices.map(({ id, name, birthDate, description }) => ({
-              id,
-              name,
-              note: `born ${birthDate} · ${description}`,
-            })),
+            people: choices.map(choiceOf),
+            ...(lasting ? { until: new Date(Date.now() + server.grantSeconds * 1000) } : {}),
           })
     return sendText(response, 200, text, pageHeaders)
   }
-  const form = new URLSearchParams((await readBody(request)) ?? '')
+  const body = await readBody(request)
+  if (body === undefined) {
+    const text = 'That was more than a form can hold.'
+    return sendText(response, 413, messagePage(hospital, 'Too long', text), pageHeaders)
+  }
+  const form = new URLSearchParams(body)
   if (form.get('answer') === 'deny') return server.deny(request, response)
   if (asked.prompt === 'login')
     return server.signIn(request, response, (form.get('username') || 'demo').slice(0, 64))
   const patient = people.find(({ id }) => id === form.get('patient'))?.id
-  if (asked.launched === undefined && needsPatient(asked.scopes) && patient === undefined) {
+  if (choosesPatient(asked) && patient === undefined) {
     return sendText(
       response,
       400,
@@ -68,8 +82,21 @@ async function interaction(
   await server.approve(request, response, form.getAll('scope'), patient)
 }
 
-function needsPatient(scopes: readonly string[]): boolean {
-  return scopes.some((scope) => scope === 'launch/patient' || scope.startsWith('patient/'))
+// An EHR that starts an app has a record open already.
+function choosesPatient({ scopes }: Asked): boolean {
+  return (
+    !scopes.includes('launch') &&
+    scopes.some((scope) => scope === 'launch/patient' || scope.startsWith('patient/'))
+  )
+}
+
+function choiceOf({ id, name, birthDate, description }: Person): PersonChoice {
+  return { id, name, note: `born ${birthDate} · ${description}` }
+}
+
+function front({ hospital, iss, clientId, people }: PageRoutes, response: ServerResponse): void {
+  const text = frontPage({ hospital, iss, clientId, people: people.map(choiceOf) })
+  sendText(response, 200, text, pageHeaders)
 }
 
 async function manage(
@@ -82,9 +109,9 @@ async function manage(
     if (grant) await server.revoke(grant)
     return sendText(response, 303, '', { location: '/manage' })
   }
-  const apps = server.grants().map(({ id, clientId, patient, at }) => ({
+  const apps = server.grants().map(({ id, app, patient, at }) => ({
     id,
-    app: clientId,
+    app,
     person: people.find((one) => one.id === patient)?.name ?? 'nobody in particular',
     since: at.toISOString().slice(0, 10),
   }))
