@@ -20,6 +20,11 @@ const floor0 = ['ports', 'ambient', 'errors']
 const util = [...floor0, 'util/*']
 const data = ['plans/*', 'vendors/*']
 
+const connecting = [
+  ...['client', 'connection', 'stored-connection', 'tokens', 'launches', 'discovery', 'revocation'],
+  ...['introspect', 'app-state', 'style', 'user', 'grant', 'installation', 'outlook', 'backend'],
+]
+
 /** Who may import whom; the first row whose `files` match a module is its floor. */
 export const floors = [
   {
@@ -27,6 +32,7 @@ export const floors = [
     globals: { allow: universal, deny: reaching },
     rows: [
       { files: ['ports', 'errors'], may: [] },
+      { files: ['error-table'], may: ['errors'] },
       // The one file that names what reaches the outside.
       {
         files: ['ambient'],
@@ -45,11 +51,11 @@ export const floors = [
       {
         files: ['fhir/*'],
         may: [...util, 'fhir/*', 'type:vendors/*'],
-        packages: ['fhir-kit-client', 'type:fhir/r4.js'],
+        packages: ['type:fhir/r4.js'],
       },
       {
-        files: ['client', 'connection', 'tokens', 'directory/*'],
-        may: [...util, 'smart/*', 'fhir/*', ...data, 'client', 'connection', 'tokens', 'directory/*'],
+        files: [...connecting, 'directory/*'],
+        may: [...util, 'smart/*', 'fhir/*', ...data, ...connecting, 'directory/*'],
       },
       {
         files: ['record/*'],
@@ -62,8 +68,8 @@ export const floors = [
       },
       { files: ['testing/*'], may: [...util, 'testing/*', 'record/memory-reader', 'type:fhir/types'] },
       // A subpath of its own, and what it opens.
-      { files: ['fhir-kit'], may: [...util, 'type:connection', 'fhir/*'], packages: ['fhir-kit-client'] },
-      { files: ['confidential'], may: ['smart/client-auth'] },
+      { files: ['fhir-kit'], may: [...util, 'connection', 'fhir/*'], packages: ['fhir-kit-client'] },
+      { files: ['confidential'], may: ['smart/*', 'backend', 'introspect', 'installation'] },
       { files: ['index'], may: ['*'] },
     ],
   },

@@ -2,7 +2,7 @@
 // says whether they are as they should be. Run it through tsx: `npm run tables`.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { errorTable } from '../packages/core/src/errors.ts'
+import { errorTable } from '../packages/core/src/error-table.ts'
 import * as plans from '../packages/core/src/plans/index.ts'
 import * as vendors from '../packages/core/src/vendors/index.ts'
 import { top } from './documents.mjs'
@@ -42,7 +42,7 @@ function errorsPage() {
   if (nowhere) throw new Error(`${nowhere[0]} belongs to no step of docs/errors.md`)
   return page(
     'Errors',
-    'packages/core/src/errors.ts',
+    'packages/core/src/error-table.ts',
     `Every error is a \`SmartError\` with a \`code\` from this table and the \`remedy\` that goes with it. Reading these two is
 enough to act; \`isSmartError\` tells them from other errors. No field of one holds a token, a query string, a body or
 health data.`,

@@ -1,18 +1,32 @@
 import { type Connection, openConnection } from './connection.js'
+import { createDiscovery } from './discovery.js'
 import { SmartError } from './errors.js'
+import { launchKey, loadLaunch, type StoredLaunch, saveLaunch, spent, sweepLaunches } from './launches.js'
 import type { Plan } from './plans/plan.js'
 import type { Platform } from './ports.js'
-import { type PendingLaunch, prepareAuthorization } from './smart/authorize.js'
+import { type FinishedRevocation, finishRevocations } from './revocation.js'
+import {
+  type AccessWanted,
+  type AuthorizationForm,
+  type PendingLaunch,
+  prepareAuthorization,
+} from './smart/authorize.js'
 import { checkCallback, readCallback } from './smart/callback.js'
-import { discover, type SmartConfiguration } from './smart/configuration.js'
+import type { SmartConfiguration } from './smart/configuration.js'
+import type { IdentityCheck } from './smart/identity.js'
 import { readLaunch } from './smart/launch.js'
 import { defineProviders, type Provider } from './smart/provider.js'
 import { exchangeCode } from './smart/token.js'
-import { applyTokens, loadConnection, type StoredConnection, saveConnection, storage } from './tokens.js'
+import {
+  applyTokens,
+  loadConnection,
+  type StoredConnection,
+  saveConnection,
+  storage,
+} from './stored-connection.js'
+import { tokenClientOf } from './tokens.js'
 import { orAborted } from './util/abort.js'
-import { singleFlight } from './util/async.js'
 import { base64url, sha256 } from './util/bytes.js'
-import { isObject, parseJson } from './util/json.js'
 import { createTransport } from './util/transport.js'
 import { isSecure, parseUrl } from './util/url.js'
 
@@ -23,6 +37,10 @@ export interface ClientOptions {
   readonly providers: readonly Provider[]
   /** What will be collected; decides which scopes are asked for. */
   readonly plan: Plan
+  /** How long access shall last. Default `ongoing`; a study that collects once asks for `once`. */
+  readonly access?: AccessWanted
+  /** Asks who signed in, and checks it: `idToken()`. Without it, nobody is asked. */
+  readonly identity?: IdentityCheck
 }
 
 export interface AuthorizeOptions {
@@ -30,12 +48,18 @@ export interface AuthorizeOptions {
   readonly participant?: string
   /** Where the app wants to go afterwards; kept with the launch, never in the URL. */
   readonly returnTo?: string
+  /** Instead of the client's own. */
+  readonly access?: AccessWanted
+  /** Other context to be told about, such as `encounter`; an EHR may ignore it. */
+  readonly context?: readonly string[]
   readonly signal?: AbortSignal
 }
 
 export interface Authorization {
   /** Send the participant here. */
   readonly url: string
+  /** The same request as a form to POST, when the URL would be long and the server takes forms. */
+  readonly form?: AuthorizationForm
   readonly state: string
   readonly expiresAt: Date
 }
@@ -50,6 +74,12 @@ export interface CallbackOptions {
 export interface Client {
   readonly providers: readonly Provider[]
   readonly plan: Plan
+  /**
+   * What a provider says about its authorization server.
+   *
+   * @throws SmartError `CONFIG_UNKNOWN_PROVIDER`, `DISCOVERY_*`
+   */
+  configuration(provider: string, options?: { readonly signal?: AbortSignal }): Promise<SmartConfiguration>
   /**
    * Begins a launch at a provider.
    *
@@ -73,9 +103,12 @@ export interface Client {
   /** The `returnTo` of the launch that a callback URL belongs to, while it is pending or done. */
   returnTo(url: string): Promise<string | undefined>
   connections(filter?: { readonly participant?: string; readonly provider?: string }): Promise<Connection[]>
+  /**
+   * Tells the providers that could not be told when a connection was revoked. Also tried, without waiting, whenever
+   * a launch begins.
+   */
+  finishRevocations(options?: { readonly signal?: AbortSignal }): Promise<FinishedRevocation[]>
 }
-
-const discoveryLifetime = 10 * 60_000
 
 /**
  * Makes a client of a platform, a redirect URI, providers and a plan.
@@ -83,50 +116,62 @@ const discoveryLifetime = 10 * 60_000
  * @throws SmartError `CONFIG_*` for options that cannot work
  */
 export function createClient(options: ClientOptions): Client {
-  const { platform, plan } = options
+  const { platform, plan, identity } = options
   const providers = defineProviders(options.providers)
   const redirectUri = checkedRedirect(options.redirectUri)
   const transport = createTransport(platform)
-  const configurations = new Map<string, { readonly value: SmartConfiguration; readonly until: number }>()
-  const discoveries = singleFlight<SmartConfiguration>()
+  const discovery = createDiscovery(platform, transport, providers)
 
-  const configurationOf = async (provider: Provider, signal?: AbortSignal): Promise<SmartConfiguration> => {
-    const cached = configurations.get(provider.iss)
-    if (cached && cached.until > platform.clock.now()) return cached.value
-    // Only a success is kept: a provider that was down a moment ago is asked again.
-    const value = await discoveries(provider.iss, () => discover(transport, provider))
-    signal?.throwIfAborted()
-    configurations.set(provider.iss, { value, until: platform.clock.now() + discoveryLifetime })
-    return value
+  const providerOf = (id: string): Provider => {
+    const provider = providers.find((candidate) => candidate.id === id)
+    if (!provider) throw new SmartError('CONFIG_UNKNOWN_PROVIDER', 'no provider of that id is configured')
+    return provider
   }
+  const worldOf = (id: string): ReturnType<typeof world> | undefined => {
+    const provider = providers.find((candidate) => candidate.id === id)
+    return provider && world(provider)
+  }
+  const world = (provider: Provider) => ({ platform, transport, provider })
+
+  const finishAll = (signal?: AbortSignal): Promise<FinishedRevocation[]> =>
+    finishRevocations(platform, worldOf, signal)
 
   const begin = async (
     provider: Provider,
     wanted: AuthorizeOptions,
     launch?: string,
   ): Promise<Authorization> => {
-    const { participant, returnTo, signal } = wanted
-    const configuration = await configurationOf(provider, signal)
-    const { url, pending } = await prepareAuthorization(platform.crypto, {
+    const { participant, returnTo, context, signal } = wanted
+    const access = wanted.access ?? options.access
+    const configuration = await discovery.trusted(provider, signal)
+    signal?.throwIfAborted()
+    const { url, form, pending } = await prepareAuthorization(platform.crypto, {
       provider,
       configuration,
       plan,
       redirectUri,
       now: platform.clock.now(),
       ...(launch === undefined ? {} : { launch }),
+      ...(access === undefined ? {} : { access }),
+      ...(identity ? { identity } : {}),
+      ...(context ? { context } : {}),
       ...(participant === undefined ? {} : { participant }),
       ...(returnTo === undefined ? {} : { returnTo }),
     })
-    await sweep(platform)
-    await storage(() =>
-      platform.store.set(launchKey(pending.state), JSON.stringify({ pending } satisfies StoredLaunch)),
-    )
-    return Object.freeze({ url, state: pending.state, expiresAt: new Date(pending.expiresAt) })
+    await sweepLaunches(platform)
+    finishAll().catch(() => {})
+    await saveLaunch(platform, launchKey(pending.state), { pending })
+    return Object.freeze({
+      url,
+      ...(form ? { form } : {}),
+      state: pending.state,
+      expiresAt: new Date(pending.expiresAt),
+    })
   }
 
   const open = (key: string, stored: StoredConnection): Connection | undefined => {
-    const provider = providers.find((candidate) => candidate.id === stored.provider)
-    return provider && openConnection(key, stored, { platform, transport, provider })
+    const found = worldOf(stored.provider)
+    return found && openConnection(key, stored, found)
   }
 
   const finish = async (url: string, wanted: CallbackOptions): Promise<Connection> => {
@@ -140,28 +185,13 @@ export function createClient(options: ClientOptions): Client {
     }
     const key = launchKey(state)
     const launched = await loadLaunch(platform, key)
-    if (!launched || launched.pending.participant !== wanted.participant) throw stateUnknown()
-    const { pending, connection } = launched
+    if (!launched || launched.pending.state !== state || launched.pending.participant !== wanted.participant)
+      throw stateUnknown()
+    const { pending } = launched
     const provider = providers.find((candidate) => candidate.id === pending.provider)
     if (!provider) throw stateUnknown()
-
-    if (connection !== undefined) {
-      const stored = await loadConnection(platform, connection)
-      const existing = stored && open(connection, stored)
-      if (existing) return existing
-      throw new SmartError(
-        'AUTHORIZATION_STATE_UNKNOWN',
-        'this launch is over and its connection was ended',
-        { subject: provider.id },
-      )
-    }
-    if (launched.sent === true) {
-      throw new SmartError(
-        'AUTHORIZATION_INTERRUPTED',
-        `the launch at ${provider.name} was interrupted after its code was sent`,
-        { subject: provider.id },
-      )
-    }
+    const done = await already(launched, provider)
+    if (done) return done
     if (platform.clock.now() > pending.expiresAt) {
       await storage(() => platform.store.delete(key))
       throw new SmartError('AUTHORIZATION_EXPIRED', `the launch at ${provider.name} took too long`, {
@@ -178,21 +208,31 @@ export function createClient(options: ClientOptions): Client {
       throw error
     }
     // Marked before it is sent: a code that may have been used is never sent again (RFC 6749 §4.1.2).
-    await storage(() =>
-      platform.store.set(key, JSON.stringify({ pending, sent: true } satisfies StoredLaunch)),
-    )
+    await saveLaunch(platform, key, { pending, sent: true })
     const opened = await exchange(provider, pending, code)
-    await storage(() =>
-      platform.store.set(
-        key,
-        JSON.stringify({
-          pending: spent(pending),
-          sent: true,
-          connection: opened.key,
-        } satisfies StoredLaunch),
-      ),
-    )
+    await saveLaunch(platform, key, { pending: spent(pending), sent: true, connection: opened.key })
     return opened.connection
+  }
+
+  // What an earlier callback of the same launch has come to.
+  const already = async (launched: StoredLaunch, provider: Provider): Promise<Connection | undefined> => {
+    const subject = provider.id
+    if (launched.connection !== undefined) {
+      const stored = await loadConnection(platform, launched.connection)
+      const existing = stored && open(launched.connection, stored)
+      if (existing) return existing
+      throw new SmartError(
+        'AUTHORIZATION_STATE_UNKNOWN',
+        'this launch is over and its connection was ended',
+        { subject },
+      )
+    }
+    if (launched.sent !== true) return undefined
+    throw new SmartError(
+      'AUTHORIZATION_INTERRUPTED',
+      `the launch at ${provider.name} was interrupted after its code was sent`,
+      { subject },
+    )
   }
 
   const exchange = async (
@@ -200,15 +240,32 @@ export function createClient(options: ClientOptions): Client {
     pending: PendingLaunch,
     code: string,
   ): Promise<{ readonly key: string; readonly connection: Connection }> => {
-    const { state, redirectUri: registered, verifier, endpoints, participant } = pending
-    const client = {
-      provider,
+    const { redirectUri: registered, verifier, endpoints, participant, scope, iss, nonce } = pending
+    const now = platform.clock.now()
+    const draft: StoredConnection = {
+      format: 1,
+      id: '',
+      provider: provider.id,
+      iss,
       clientId: pending.clientId,
-      tokenEndpoint: endpoints.token,
-      ...(provider.auth ? { auth: provider.auth } : {}),
+      ...(participant === undefined ? {} : { participant }),
+      patient: '',
+      context: {},
+      scope,
+      scopeAssumed: true,
+      requested: scope,
+      ...(pending.access === undefined ? {} : { wanted: pending.access }),
+      accessToken: '',
+      ended: false,
+      endpoints,
+      connectedAt: now,
     }
-    const tokens = await exchangeCode(transport, client, { code, state, redirectUri: registered, verifier })
-    const { patient } = tokens.context
+    const { transport: wire, crypto } = { transport, crypto: platform.crypto }
+    const grant = { code, redirectUri: registered, verifier }
+    const tokens = await exchangeCode({ transport: wire, crypto }, tokenClientOf(draft, provider), grant)
+    const patient =
+      tokens.context.patient ??
+      tokens.details.map(({ context }) => context.patient).find((one) => one !== undefined)
     if (patient === undefined) {
       throw new SmartError(
         'TOKEN_PATIENT_MISSING',
@@ -216,45 +273,30 @@ export function createClient(options: ClientOptions): Client {
         { subject: provider.id },
       )
     }
-    const now = platform.clock.now()
-    const id = `${provider.id}-${(await sha256(platform.crypto, JSON.stringify([participant ?? null, pending.iss, patient]))).slice(0, 16)}`
-    const stored = applyTokens(
-      {
-        format: 1,
-        id,
-        provider: provider.id,
-        iss: pending.iss,
-        clientId: pending.clientId,
-        ...(participant === undefined ? {} : { participant }),
-        patient,
-        context: tokens.context,
-        scope: pending.scope,
-        accessToken: '',
-        ended: false,
-        endpoints: {
-          token: endpoints.token,
-          ...(endpoints.revocation === undefined ? {} : { revocation: endpoints.revocation }),
-          ...(endpoints.management === undefined ? {} : { management: endpoints.management }),
-        },
-        connectedAt: now,
-      },
-      tokens,
-      now,
-    )
+    const who = await identity?.verify({
+      transport,
+      idToken: tokens.idToken,
+      clientId: pending.clientId,
+      iss,
+      endpoints,
+      ...(nonce === undefined ? {} : { nonce }),
+    })
+    const id = `${provider.id}-${(await sha256(crypto, JSON.stringify([participant ?? null, iss.replace(/\/$/, ''), patient]))).slice(0, 16)}`
+    const stored = applyTokens({ ...draft, id, patient, ...(who ? { identity: who } : {}) }, tokens, now)
     const key = `${connectionPrefix(participant)}${id}`
     await platform.lock(key, () => saveConnection(platform, key, stored))
-    return { key, connection: openConnection(key, stored, { platform, transport, provider }) }
+    return { key, connection: openConnection(key, stored, world(provider)) }
   }
 
   return Object.freeze({
     providers,
     plan,
 
-    async authorize(id: string, wanted: AuthorizeOptions = {}): Promise<Authorization> {
-      const provider = providers.find((candidate) => candidate.id === id)
-      if (!provider) throw new SmartError('CONFIG_UNKNOWN_PROVIDER', 'no provider of that id is configured')
-      return begin(provider, wanted)
-    },
+    configuration: async (id: string, wanted: { readonly signal?: AbortSignal } = {}) =>
+      discovery.of(providerOf(id), wanted.signal),
+
+    authorize: async (id: string, wanted: AuthorizeOptions = {}): Promise<Authorization> =>
+      begin(providerOf(id), wanted),
 
     async launch(url: string, wanted: AuthorizeOptions = {}): Promise<Authorization> {
       const { provider, launch } = readLaunch(url, providers)
@@ -295,44 +337,14 @@ export function createClient(options: ClientOptions): Client {
         .map(({ key, stored }) => open(key, stored as StoredConnection))
         .filter((connection) => connection !== undefined)
     },
+
+    finishRevocations: (wanted: { readonly signal?: AbortSignal } = {}) => finishAll(wanted.signal),
   } satisfies Client)
 }
-
-interface StoredLaunch {
-  readonly pending: PendingLaunch
-  /** True once the code may have reached the server. */
-  readonly sent?: boolean
-  /** The store key of the connection that came of it. */
-  readonly connection?: string
-}
-
-const launchKey = (state: string): string => `launch/${state}`
 
 // Encoded, so that no participant's name can reach into another's prefix.
 const connectionPrefix = (participant: string | undefined): string =>
   `connection/${participant === undefined ? '' : base64url(new TextEncoder().encode(participant))}/`
-
-async function loadLaunch(platform: Platform, key: string): Promise<StoredLaunch | undefined> {
-  const text = await storage(() => platform.store.get(key))
-  const value = text === undefined ? undefined : parseJson(text)
-  return isObject(value) && isObject(value.pending) ? (value as unknown as StoredLaunch) : undefined
-}
-
-// What a replay needs to find its connection, without the verifier.
-function spent(pending: PendingLaunch): PendingLaunch {
-  return { ...pending, verifier: '' }
-}
-
-// Launches that nobody came back from go when the next one begins, an hour after they expired.
-async function sweep(platform: Platform): Promise<void> {
-  await storage(async () => {
-    for (const key of await platform.store.keys('launch/')) {
-      const launched = await loadLaunch(platform, key)
-      if (!launched || launched.pending.expiresAt + 3_600_000 < platform.clock.now())
-        await platform.store.delete(key)
-    }
-  })
-}
 
 function checkedRedirect(redirectUri: string): string {
   const url = parseUrl(redirectUri)

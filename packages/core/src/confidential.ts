@@ -3,4 +3,10 @@
  *
  * @module
  */
-export { type ClientSecretOptions, clientSecret, privateKeyJwt } from './smart/client-auth.js'
+export {
+  type ClientSecretOptions,
+  clientSecret,
+  type PrivateKeyJwtOptions,
+  privateKeyJwt,
+} from './smart/client-auth.js'
+export type { Signer, SigningAlgorithm } from './smart/jws.js'

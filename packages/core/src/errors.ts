@@ -1,155 +1,72 @@
 /** What whoever catches the error can do about it. */
 export type Remedy = 'retry' | 'reconnect' | 'ask-participant' | 'configure' | 'contact-provider'
 
-/**
- * Every error of the SDK: its code, who can mend it, and what it means.
- * docs/errors.md is made from this table.
- */
-export const errorTable = {
-  CONFIG_INVALID: { remedy: 'configure', means: 'An option is missing, malformed or contradicts another.' },
-  CONFIG_UNKNOWN_PROVIDER: {
-    remedy: 'configure',
-    means: 'The provider is not in the list the client was made with.',
-  },
-  CONFIG_INSECURE_URL: {
-    remedy: 'configure',
-    means: 'A URL is not https and not on the loopback interface.',
-  },
-  CONFIG_STORAGE_FAILED: { remedy: 'configure', means: 'The store could not be read or written.' },
+// Grouped by who can mend it; what each means stands in error-table.ts, which no bundle needs.
+const codes = {
+  retry: [
+    'DISCOVERY_UNREACHABLE',
+    'AUTHORIZATION_STATE_UNKNOWN',
+    'AUTHORIZATION_EXPIRED',
+    'AUTHORIZATION_INTERRUPTED',
+    'TOKEN_UNREACHABLE',
+    'TOKEN_REFUSED',
+    'FHIR_UNREACHABLE',
+    'FHIR_TIMEOUT',
+    'FHIR_RATE_LIMITED',
+    'FHIR_SERVER_ERROR',
+    'FHIR_CONFLICT',
+    'SHARE_UNREACHABLE',
+    'SHARE_INBOX_FULL',
+  ],
+  reconnect: ['TOKEN_PATIENT_CHANGED', 'TOKEN_ENDED', 'FHIR_UNAUTHORIZED'],
+  'ask-participant': [
+    'AUTHORIZATION_DENIED',
+    'AUTHORIZATION_POPUP_CLOSED',
+    'FHIR_FORBIDDEN',
+    'SHARE_CONSENT_INVALID',
+    'SHARE_NOTHING',
+    'SHARE_WITHDRAWN',
+  ],
+  configure: [
+    'CONFIG_INVALID',
+    'CONFIG_UNKNOWN_PROVIDER',
+    'CONFIG_INSECURE_URL',
+    'CONFIG_STORAGE_FAILED',
+    'CONFIG_PRIVATE_ADDRESS',
+    'DISCOVERY_TOKEN_ORIGIN',
+    'LAUNCH_UNKNOWN_ISSUER',
+    'LAUNCH_FRAMED',
+    'TOKEN_CLIENT_REFUSED',
+    'SHARE_KEY_REFUSED',
+  ],
+  'contact-provider': [
+    'CONFIG_REGISTRATION_REFUSED',
+    'DISCOVERY_INVALID',
+    'LAUNCH_INVALID',
+    'AUTHORIZATION_RESPONSE_INVALID',
+    'AUTHORIZATION_ISSUER_MISMATCH',
+    'AUTHORIZATION_FAILED',
+    'TOKEN_RESPONSE_INVALID',
+    'TOKEN_PATIENT_MISSING',
+    'FHIR_NOT_FOUND',
+    'FHIR_GONE',
+    'FHIR_BAD_REQUEST',
+    'FHIR_RESPONSE_INVALID',
+    'FHIR_RESPONSE_TOO_LARGE',
+    'FHIR_FOREIGN_URL',
+    'FHIR_REDIRECTED',
+    'SHARE_REFUSED',
+    'SHARE_RECEIPT_INVALID',
+  ],
+} as const satisfies Record<Remedy, readonly string[]>
 
-  DISCOVERY_UNREACHABLE: {
-    remedy: 'retry',
-    means: 'The provider’s configuration could not be fetched: no network, an outage, or no CORS.',
-  },
-  DISCOVERY_INVALID: {
-    remedy: 'contact-provider',
-    means: 'The provider’s configuration lacks what the launch needs, or is not JSON.',
-  },
+export type ErrorCode = (typeof codes)[Remedy][number]
 
-  LAUNCH_INVALID: {
-    remedy: 'contact-provider',
-    means: 'The launch URL lacks iss or launch, or holds one of them twice.',
-  },
-  LAUNCH_UNKNOWN_ISSUER: {
-    remedy: 'configure',
-    means: 'The launch names an EHR that is not in the list of providers; nothing was sent to it.',
-  },
-
-  AUTHORIZATION_STATE_UNKNOWN: {
-    remedy: 'retry',
-    means:
-      'The callback belongs to no launch of this session: forged, from another browser, or its storage is gone.',
-  },
-  AUTHORIZATION_EXPIRED: {
-    remedy: 'retry',
-    means: 'The participant came back after the pending launch had expired.',
-  },
-  AUTHORIZATION_INTERRUPTED: {
-    remedy: 'retry',
-    means: 'The code was sent but its answer was lost; a code works only once, so the launch starts again.',
-  },
-  AUTHORIZATION_RESPONSE_INVALID: {
-    remedy: 'contact-provider',
-    means: 'The callback repeats a parameter or holds neither a code nor an error.',
-  },
-  AUTHORIZATION_ISSUER_MISMATCH: {
-    remedy: 'contact-provider',
-    means: 'The callback comes from another authorization server than the launch went to.',
-  },
-  AUTHORIZATION_DENIED: {
-    remedy: 'ask-participant',
-    means: 'The participant, or the provider on their behalf, said no.',
-  },
-  AUTHORIZATION_FAILED: {
-    remedy: 'contact-provider',
-    means: 'The authorization server refused the launch for a reason other than the participant’s answer.',
-  },
-
-  TOKEN_UNREACHABLE: {
-    remedy: 'retry',
-    means: 'The token endpoint did not answer, or answered with a server error. No access was lost.',
-  },
-  TOKEN_REFUSED: { remedy: 'retry', means: 'The token endpoint refused the request in a way that may pass.' },
-  TOKEN_CLIENT_REFUSED: {
-    remedy: 'configure',
-    means: 'The authorization server does not accept this client id or its credentials.',
-  },
-  TOKEN_RESPONSE_INVALID: {
-    remedy: 'contact-provider',
-    means: 'The token response lacks an access token or has a token type that is not Bearer.',
-  },
-  TOKEN_PATIENT_MISSING: {
-    remedy: 'contact-provider',
-    means: 'Access was granted without saying to which patient.',
-  },
-  TOKEN_PATIENT_CHANGED: {
-    remedy: 'reconnect',
-    means: 'A refresh answered with another patient; the connection was stopped.',
-  },
-  TOKEN_ENDED: {
-    remedy: 'reconnect',
-    means: 'Access has ended: it was one-time and has expired, or it was revoked.',
-  },
-
-  FHIR_UNREACHABLE: {
-    remedy: 'retry',
-    means: 'The FHIR server did not answer: no network, an outage, or no CORS.',
-  },
-  FHIR_TIMEOUT: { remedy: 'retry', means: 'The FHIR server did not finish its answer before the deadline.' },
-  FHIR_UNAUTHORIZED: {
-    remedy: 'reconnect',
-    means: 'The FHIR server refuses the access token although it should be valid.',
-  },
-  FHIR_FORBIDDEN: { remedy: 'ask-participant', means: 'The grant does not cover this.' },
-  FHIR_NOT_FOUND: {
-    remedy: 'contact-provider',
-    means: 'The FHIR server has no such resource or does not know the type.',
-  },
-  FHIR_GONE: {
-    remedy: 'contact-provider',
-    means: 'The resource was deleted, or a page of results has expired.',
-  },
-  FHIR_BAD_REQUEST: { remedy: 'contact-provider', means: 'The FHIR server refuses this query.' },
-  FHIR_RATE_LIMITED: { remedy: 'retry', means: 'The FHIR server asks to slow down.' },
-  FHIR_SERVER_ERROR: { remedy: 'retry', means: 'The FHIR server failed.' },
-  FHIR_RESPONSE_INVALID: {
-    remedy: 'contact-provider',
-    means: 'The answer is not the FHIR resource that was asked for.',
-  },
-  FHIR_RESPONSE_TOO_LARGE: { remedy: 'contact-provider', means: 'The answer passes the size limit.' },
-  FHIR_FOREIGN_URL: {
-    remedy: 'contact-provider',
-    means: 'A link or reference points outside the provider’s FHIR base; it was not followed.',
-  },
-  FHIR_REDIRECTED: {
-    remedy: 'contact-provider',
-    means: 'The FHIR server redirects; redirects are not followed with a token.',
-  },
-
-  SHARE_CONSENT_INVALID: {
-    remedy: 'ask-participant',
-    means: 'There is no valid consent to this sharing: missing, expired, for another study, or altered.',
-  },
-  SHARE_NOTHING: {
-    remedy: 'ask-participant',
-    means: 'Nothing that was collected is covered by the consent.',
-  },
-  SHARE_UNREACHABLE: {
-    remedy: 'retry',
-    means: 'The study’s inbox did not answer. Nothing was lost; the same call delivers once.',
-  },
-  SHARE_KEY_REFUSED: { remedy: 'configure', means: 'The study’s inbox does not accept the study key.' },
-  SHARE_INBOX_FULL: { remedy: 'retry', means: 'The study’s inbox has no room. Nothing was stored in part.' },
-  SHARE_REFUSED: { remedy: 'contact-provider', means: 'The study’s inbox refused the package.' },
-  SHARE_RECEIPT_INVALID: {
-    remedy: 'contact-provider',
-    means: 'The receipt does not match the package that was sent.',
-  },
-  SHARE_WITHDRAWN: { remedy: 'ask-participant', means: 'The participant has withdrawn this consent.' },
-} as const
-errorTable satisfies Record<string, { remedy: Remedy; means: string }>
-
-export type ErrorCode = keyof typeof errorTable
+/** Who can mend an error of this code. */
+export function remedyOf(code: ErrorCode): Remedy {
+  const found = Object.entries(codes).find(([, group]) => (group as readonly string[]).includes(code))
+  return found?.[0] as Remedy
+}
 
 export interface SmartErrorDetails {
   /** The provider's or study's id. */
@@ -179,7 +96,7 @@ export class SmartError extends Error {
     super(message, details.cause === undefined ? undefined : { cause: strip(details.cause) })
     this.name = 'SmartError'
     this.code = code
-    this.remedy = errorTable[code].remedy
+    this.remedy = remedyOf(code)
     if (details.subject !== undefined) this.subject = details.subject
     if (details.status !== undefined) this.status = details.status
     if (details.retryAfter !== undefined) this.retryAfter = details.retryAfter

@@ -8,7 +8,8 @@ export {
   type ClientOptions,
   createClient,
 } from './client.js'
-export type { Connection, Revocation } from './connection.js'
+export type { AccessReason, Connection } from './connection.js'
+export type { FinishedRevocation, Revocation } from './revocation.js'
 export { isCallback } from './smart/callback.js'
 export type { LaunchContext } from './smart/context.js'
 export { isLaunch } from './smart/launch.js'
@@ -86,5 +87,6 @@ export { type Revocable, type Withdrawal, type WithdrawOptions, withdraw } from 
 // errors, and the world that a platform stands for
 
 export { ambientClock, ambientCrypto, ambientFetch } from './ambient.js'
-export { type ErrorCode, errorTable, isSmartError, type Remedy, SmartError } from './errors.js'
+export { errorTable } from './error-table.js'
+export { type ErrorCode, isSmartError, type Remedy, SmartError } from './errors.js'
 export type { Clock, CryptoPort, Fetch, Lock, Platform, Store } from './ports.js'

@@ -94,7 +94,6 @@ describe('at a real authorization server', () => {
     const lose = sandbox.faults.add({
       match: ({ method, path }) => method === 'POST' && path === '/token',
       respond: () => 'drop',
-      times: 1,
     })
     await expect(connection.refresh()).rejects.toMatchObject({ code: 'TOKEN_UNREACHABLE', remedy: 'retry' })
     lose()

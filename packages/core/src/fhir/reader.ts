@@ -89,10 +89,7 @@ export function createReader(base: string, world: RequestWorld): FhirReader {
           next = undefined
         }
         // Under way before this page is consumed; a failure is felt when its turn comes.
-        answer =
-          next === undefined
-            ? undefined
-            : rest.get(next, { signal, maxBytes: pageLimit, accept: 'application/fhir+json' })
+        answer = next === undefined ? undefined : rest.get(next, { signal, maxBytes: pageLimit })
         answer?.catch(() => {})
         yield current.page
         if (failure !== undefined) throw failure
@@ -144,7 +141,8 @@ export function createReader(base: string, world: RequestWorld): FhirReader {
       options: { accept?: string; signal?: AbortSignal } = {},
     ): Promise<AttachmentBytes> {
       const target = parseUrl(url, join(base, ''))
-      if (!target || !isWithin(target, new URL(base))) {
+      const within = [base, ...(world.attachmentOrigins ?? [])]
+      if (!target || !within.some((one) => isWithin(target, new URL(one)))) {
         throw new SmartError(
           'FHIR_FOREIGN_URL',
           `an attachment lies outside the FHIR base of ${world.provider.name}; it was not fetched`,
@@ -154,6 +152,7 @@ export function createReader(base: string, world: RequestWorld): FhirReader {
       const accept = options.accept ?? '*/*'
       const answer = await rest.get(target.href, {
         accept,
+        within,
         ...(options.signal ? { signal: options.signal } : {}),
       })
       const contentType = answer.headers.get('content-type') ?? 'application/octet-stream'

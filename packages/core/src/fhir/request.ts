@@ -8,11 +8,14 @@ import type { Outcome } from './types.js'
 /** One request to the FHIR server, as far as this floor knows it. */
 export interface FhirRequest {
   readonly url: string
-  readonly method?: 'GET' | 'POST'
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly accept?: string
+  readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
   readonly contentType?: string
   readonly maxBytes?: number
+  /** The bases that the URL must lie within; the FHIR base unless given. */
+  readonly within?: readonly string[]
   readonly signal?: AbortSignal
 }
 
@@ -24,6 +27,8 @@ export interface RequestWorld {
   readonly clock: Clock
   readonly crypto: CryptoPort
   readonly provider: { readonly id: string; readonly name: string }
+  /** Other origins that serve attachments to the same token. */
+  readonly attachmentOrigins?: readonly string[]
 }
 
 const attempts = 4
@@ -47,8 +52,22 @@ export async function request(world: RequestWorld, wanted: FhirRequest): Promise
   }
 }
 
+/**
+ * Sends a request that changes something: once, whatever happens.
+ *
+ * @throws SmartError `FHIR_*`
+ */
+export async function requestOnce(
+  world: Pick<RequestWorld, 'send' | 'clock' | 'provider'>,
+  wanted: FhirRequest,
+): Promise<TransportResponse> {
+  const outcome = await once(world, wanted)
+  if ('error' in outcome) throw outcome.error
+  return outcome.answer
+}
+
 async function once(
-  world: RequestWorld,
+  world: Pick<RequestWorld, 'send' | 'clock' | 'provider'>,
   wanted: FhirRequest,
 ): Promise<{ readonly answer: TransportResponse } | { readonly error: SmartError }> {
   let answer: TransportResponse
@@ -85,9 +104,10 @@ const faultCodes: Readonly<Record<TransportFault, ErrorCode>> = {
   'too-large': 'FHIR_RESPONSE_TOO_LARGE',
   redirected: 'FHIR_REDIRECTED',
   'bad-header': 'TOKEN_RESPONSE_INVALID',
+  private: 'CONFIG_PRIVATE_ADDRESS',
 }
 
-function faultError(error: TransportError, world: RequestWorld): SmartError {
+function faultError(error: TransportError, world: Pick<RequestWorld, 'provider'>): SmartError {
   return new SmartError(
     faultCodes[error.fault],
     `the record at ${world.provider.name} cannot be read: ${error.message}`,
@@ -98,7 +118,7 @@ function faultError(error: TransportError, world: RequestWorld): SmartError {
   )
 }
 
-function statusError(answer: TransportResponse, world: RequestWorld): SmartError {
+function statusError(answer: TransportResponse, world: Pick<RequestWorld, 'provider' | 'clock'>): SmartError {
   const { status, headers } = answer
   const retryAfter =
     status === 429 || status === 503
@@ -119,6 +139,7 @@ function codeOf(status: number): ErrorCode {
   if (status === 403) return 'FHIR_FORBIDDEN'
   if (status === 404 || status === 501) return 'FHIR_NOT_FOUND'
   if (status === 410) return 'FHIR_GONE'
+  if (status === 409 || status === 412) return 'FHIR_CONFLICT'
   if (status === 429) return 'FHIR_RATE_LIMITED'
   if (status >= 500) return 'FHIR_SERVER_ERROR'
   return 'FHIR_BAD_REQUEST'

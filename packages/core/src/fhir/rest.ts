@@ -1,6 +1,6 @@
-import { Client } from 'fhir-kit-client'
 import { SmartError } from '../errors.js'
 import type { TransportResponse } from '../util/transport.js'
+import { join } from '../util/url.js'
 import { type FhirRequest, type RequestWorld, request } from './request.js'
 import type { SearchParams } from './types.js'
 
@@ -10,7 +10,12 @@ export interface Rest {
   search(type: string, params: SearchParams, signal?: AbortSignal): Promise<TransportResponse>
   get(
     url: string,
-    options?: { readonly accept?: string; readonly maxBytes?: number; readonly signal?: AbortSignal },
+    options?: {
+      readonly accept?: string
+      readonly maxBytes?: number
+      readonly within?: readonly string[]
+      readonly signal?: AbortSignal
+    },
   ): Promise<TransportResponse>
 }
 
@@ -18,52 +23,26 @@ export interface Rest {
 const longUrl = 2000
 
 /**
- * FHIR REST at one base. URLs are built by fhir-kit-client; every byte goes through `world.send`, which
- * replaces that library's own network call.
+ * FHIR REST at one base. Every byte goes through `world.send`.
  *
  * @see https://hl7.org/fhir/R4/http.html
  */
-export function createRest(baseUrl: string, world: RequestWorld): Rest {
-  const base = baseUrl.endsWith('/') ? baseUrl.slice(0, -1) : baseUrl
-  const client = new Client({ baseUrl: base })
-
-  const verb = async <T>(path: string, options: Partial<FhirRequest> = {}): Promise<T> => {
-    const wanted: FhirRequest = { accept: 'application/fhir+json', ...options, url: absolute(base, path) }
-    return (await request(world, wanted)) as T
-  }
-  client.httpClient.request = async (method, path, options, body) =>
-    verb(path, {
-      method: method === 'POST' ? 'POST' : 'GET',
-      ...(typeof body === 'string' ? { body, contentType: 'application/x-www-form-urlencoded' } : {}),
-      // The signal is ours, handed in below as it is.
-      ...(options?.signal ? { signal: options.signal as AbortSignal } : {}),
-    })
+export function createRest(base: string, world: RequestWorld): Rest {
+  const send = (wanted: FhirRequest, signal?: AbortSignal): Promise<TransportResponse> =>
+    request(world, { ...wanted, ...(signal ? { signal } : {}) })
 
   return Object.freeze({
-    read: (type, id, signal) =>
-      client.read({
-        resourceType: typeName(type),
-        id: encodeURIComponent(id),
-        options: withSignal(signal),
-      }) as Promise<never>,
-    search: (type, params, signal) => {
-      const searchParams = wireParams(params)
-      const long =
-        new URLSearchParams(
-          Object.entries(searchParams).flatMap(([key, value]) => value.map((one) => [key, one])),
-        ).toString().length > longUrl
-      return client.search({
-        resourceType: typeName(type),
-        searchParams,
-        options: { ...withSignal(signal), ...(long ? { postSearch: true } : {}) },
-      }) as Promise<never>
+    read: async (type, id, signal) =>
+      send({ url: join(base, `${typeName(type)}/${encodeURIComponent(id)}`) }, signal),
+    search: async (type, params, signal) => {
+      const query = queryOf(params)
+      const url = join(base, typeName(type))
+      if (query.length <= longUrl) return send({ url: query === '' ? url : `${url}?${query}` }, signal)
+      const contentType = 'application/x-www-form-urlencoded'
+      return send({ url: `${url}/_search`, method: 'POST', body: query, contentType }, signal)
     },
-    get: (url, options = {}) => verb(url, options),
+    get: async (url, options = {}) => request(world, { ...options, url }),
   } satisfies Rest)
-}
-
-function absolute(base: string, path: string): string {
-  return /^https?:/i.test(path) ? path : `${base}/${path.startsWith('/') ? path.slice(1) : path}`
 }
 
 function typeName(type: string): string {
@@ -72,16 +51,12 @@ function typeName(type: string): string {
   return type
 }
 
-function withSignal(signal: AbortSignal | undefined): { signal?: AbortSignal } {
-  return signal ? { signal } : {}
-}
-
-function wireParams(params: SearchParams): Record<string, string[]> {
-  const wire: Record<string, string[]> = {}
+function queryOf(params: SearchParams): string {
+  const query = new URLSearchParams()
   for (const [name, value] of Object.entries(params)) {
     if (value === undefined) continue
-    const values = Array.isArray(value) ? value : [value]
-    wire[name] = values.map((one) => (one instanceof Date ? one.toISOString() : String(one)))
+    for (const one of Array.isArray(value) ? value : [value])
+      query.append(name, one instanceof Date ? one.toISOString() : String(one))
   }
-  return wire
+  return query.toString()
 }

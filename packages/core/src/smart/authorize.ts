@@ -1,11 +1,30 @@
+import { SmartError } from '../errors.js'
 import type { Plan } from '../plans/plan.js'
 import type { CryptoPort } from '../ports.js'
 import { base64url, randomToken } from '../util/bytes.js'
-import type { SmartConfiguration } from './configuration.js'
+import type { AssociatedEndpoint, SmartConfiguration } from './configuration.js'
 import type { Provider } from './provider.js'
-import { scopesOf } from './scopes.js'
+import { type ScopeDialect, scopesOf } from './scopes.js'
 
-/** A launch that waits for the participant to come back. Bound to the endpoints it began with. */
+/** The endpoints that a launch began with. Whatever discovery says later, its code and its tokens go nowhere else. */
+export interface BoundEndpoints {
+  readonly token: string
+  readonly authMethods?: readonly string[]
+  readonly issuer?: string
+  readonly issParameter: boolean
+  readonly revocation?: string
+  readonly introspection?: string
+  readonly management?: string
+  readonly registration?: string
+  readonly jwks?: string
+  readonly appState?: string
+  readonly associated?: readonly AssociatedEndpoint[]
+}
+
+/** How long access shall last: until the access token expires, while the person is signed in, or until it is ended. */
+export type AccessWanted = 'once' | 'online' | 'ongoing'
+
+/** A launch that waits for the participant to come back. */
 export interface PendingLaunch {
   readonly state: string
   readonly verifier: string
@@ -14,68 +33,100 @@ export interface PendingLaunch {
   readonly clientId: string
   readonly redirectUri: string
   readonly scope: string
-  readonly endpoints: {
-    readonly token: string
-    readonly issuer?: string
-    readonly issParameter: boolean
-    readonly revocation?: string
-    readonly management?: string
-  }
+  readonly access?: AccessWanted
+  /** Sent with `openid`, when identity was asked for. */
+  readonly nonce?: string
+  readonly endpoints: BoundEndpoints
   readonly participant?: string
   readonly returnTo?: string
   readonly expiresAt: number
 }
 
+/** An authorization request that is too long for a URL, as the form to POST. */
+export interface AuthorizationForm {
+  readonly action: string
+  readonly fields: Readonly<Record<string, string>>
+}
+
 /** Ten minutes to sign in, choose and approve. */
 const pendingLifetime = 10 * 60_000
 
+/** Above this a URL may be cut on its way. Characters. */
+const longUrl = 2000
+
+/** What an authorization request is made of. */
 export interface AuthorizationDraft {
   readonly provider: Provider
   readonly configuration: SmartConfiguration
+  /** What will be collected; `provider.scope` stands in place of what follows from it. */
   readonly plan: Plan
   readonly redirectUri: string
+  /** Epoch milliseconds. */
   readonly now: number
   readonly launch?: string
+  readonly access?: AccessWanted
+  /** Asks who signed in; with a nonce where the server is known to return it. */
+  readonly identity?: { readonly nonce: boolean }
+  /** Other context to be told about, such as `encounter`. */
+  readonly context?: readonly string[]
   readonly participant?: string
   readonly returnTo?: string
+}
+
+/** An authorization request, ready to go, and what must be remembered until its callback. */
+export interface PreparedAuthorization {
+  readonly url: string
+  readonly form?: AuthorizationForm
+  readonly pending: PendingLaunch
 }
 
 /**
  * Builds the authorization request and what must be remembered until the callback.
  *
+ * @throws SmartError `DISCOVERY_INVALID` when the server has no authorization endpoint
  * @see https://hl7.org/fhir/smart-app-launch/STU2.2/app-launch.html#obtain-authorization-code
  */
 export async function prepareAuthorization(
   crypto: CryptoPort,
   draft: AuthorizationDraft,
-): Promise<{ readonly url: string; readonly pending: PendingLaunch }> {
-  const { provider, configuration, redirectUri, launch, participant, returnTo } = draft
+): Promise<PreparedAuthorization> {
+  const { provider, configuration, redirectUri, launch, access = 'ongoing', identity } = draft
+  const { authorizationEndpoint, scopesSupported: supported } = configuration
+  if (authorizationEndpoint === undefined)
+    throw new SmartError('DISCOVERY_INVALID', `${provider.name} publishes no usable authorization endpoint`, {
+      subject: provider.id,
+    })
   const state = randomToken(crypto)
   const verifier = randomToken(crypto)
+  const nonce = identity?.nonce ? randomToken(crypto) : undefined
   const scope =
     provider.scope ??
     scopesOf(draft.plan, {
       dialect: dialectOf(provider, configuration),
       launch: launch === undefined ? 'launch/patient' : 'launch',
+      access,
+      identity: identity !== undefined,
+      supported,
+      ...(draft.context ? { context: draft.context } : {}),
     }).join(' ')
-
-  // Set on the parsed URL: an endpoint may already have a query, and no parameter may stand twice (RFC 6749 §3.1).
-  const url = new URL(configuration.authorizationEndpoint)
-  const parameters: Record<string, string | undefined> = {
+  const audience = audienceOf(provider)
+  const fields = present({
     response_type: 'code',
     client_id: provider.clientId,
     redirect_uri: redirectUri,
     scope,
     state,
-    aud: audienceOf(provider),
+    aud: audience,
+    resource: provider.sendResource ? audience : undefined,
     launch,
+    nonce,
     code_challenge: await challengeOf(crypto, verifier),
     code_challenge_method: 'S256',
-  }
-  for (const [name, value] of Object.entries(parameters))
-    if (value !== undefined) url.searchParams.set(name, value)
-
-  const { issuer, revocationEndpoint, managementEndpoint } = configuration
+  })
+  // Set on the parsed URL: an endpoint may already have a query, and no parameter may stand twice (RFC 6749 §3.1).
+  const url = new URL(authorizationEndpoint)
+  for (const [name, value] of Object.entries(fields)) url.searchParams.set(name, value)
+  const posts = url.href.length > longUrl && configuration.capabilities.includes('authorize-post')
   const pending: PendingLaunch = {
     state,
     verifier,
@@ -84,22 +135,49 @@ export async function prepareAuthorization(
     clientId: provider.clientId,
     redirectUri,
     scope,
-    endpoints: {
-      token: configuration.tokenEndpoint,
-      issParameter: configuration.issParameter,
-      ...(issuer === undefined ? {} : { issuer }),
-      ...(revocationEndpoint === undefined ? {} : { revocation: revocationEndpoint }),
-      ...(managementEndpoint === undefined ? {} : { management: managementEndpoint }),
-    },
-    ...(participant === undefined ? {} : { participant }),
-    ...(returnTo === undefined ? {} : { returnTo }),
+    access,
+    endpoints: bind(configuration),
+    ...present({ nonce, participant: draft.participant, returnTo: draft.returnTo }),
     expiresAt: draft.now + pendingLifetime,
   }
-  return { url: url.href, pending }
+  return {
+    url: url.href,
+    ...(posts
+      ? { form: Object.freeze({ action: authorizationEndpoint, fields: Object.freeze(fields) }) }
+      : {}),
+    pending,
+  }
+}
+
+/** The part of a configuration that a launch, and the connection that comes of it, is bound to. */
+export function bind(configuration: SmartConfiguration): BoundEndpoints {
+  const { authMethods, associatedEndpoints } = configuration
+  return {
+    token: configuration.tokenEndpoint,
+    issParameter: configuration.issParameter,
+    ...present({
+      issuer: configuration.issuer,
+      revocation: configuration.revocationEndpoint,
+      introspection: configuration.introspectionEndpoint,
+      management: configuration.managementEndpoint,
+      registration: configuration.registrationEndpoint,
+      jwks: configuration.jwksUri,
+      appState: configuration.appStateEndpoint,
+    }),
+    ...(authMethods.length === 0 ? {} : { authMethods }),
+    ...(associatedEndpoints.length === 0 ? {} : { associated: associatedEndpoints }),
+  }
+}
+
+function present(members: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as Record<
+    string,
+    string
+  >
 }
 
 /** RFC 7636 §4.2: S256, always. */
-async function challengeOf(crypto: CryptoPort, verifier: string): Promise<string> {
+export async function challengeOf(crypto: CryptoPort, verifier: string): Promise<string> {
   return base64url(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier))))
 }
 
@@ -109,10 +187,10 @@ function audienceOf(provider: Provider): string | undefined {
   return policy === 'no-trailing-slash' ? provider.iss.replace(/\/+$/, '') : provider.iss
 }
 
-function dialectOf(provider: Provider, configuration: SmartConfiguration): 'v1' | 'v2' {
+/** The scope syntax to ask a server in. */
+export function dialectOf(provider: Provider, configuration: SmartConfiguration): ScopeDialect {
   const row = provider.vendor?.scopeDialect?.value
   if (row) return row
-  if (configuration.capabilities.includes('permission-v2')) return 'v2'
   // A server that lists neither is one of SMART 1, from before the capability had a name.
-  return 'v1'
+  return configuration.capabilities.includes('permission-v2') ? 'v2' : 'v1'
 }

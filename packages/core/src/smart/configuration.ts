@@ -4,28 +4,51 @@ import { type Transport, TransportError, type TransportResponse } from '../util/
 import { isLoopback, isSecure, join, parseUrl } from '../util/url.js'
 import type { Provider } from './provider.js'
 
-/** What a provider says about its authorization server. Endpoints are absolute and checked; all but the first two are optional. */
+/** Another FHIR server that the same access token is good for. */
+export interface AssociatedEndpoint {
+  readonly url: string
+  readonly capabilities: readonly string[]
+}
+
+/** What a provider says about its authorization server. Endpoints are absolute and checked. */
 export interface SmartConfiguration {
-  readonly authorizationEndpoint: string
   readonly tokenEndpoint: string
+  /** Absent where people cannot sign in, as at a server for backend services only. */
+  readonly authorizationEndpoint?: string
   readonly issuer?: string
   readonly revocationEndpoint?: string
   readonly introspectionEndpoint?: string
   readonly registrationEndpoint?: string
-  /** A page where the participant sees and ends the access of apps. */
+  /** A page where the participant sees and ends the access of apps. To be opened in a browser, never fetched. */
   readonly managementEndpoint?: string
   readonly jwksUri?: string
+  /** A FHIR Bundle of the brands that the provider appears under, and which of its entries is this one. */
+  readonly brandBundle?: string
+  readonly brandIdentifier?: string
+  /** Where App State is kept, by servers that follow an earlier draft. */
+  readonly appStateEndpoint?: string
+  readonly associatedEndpoints: readonly AssociatedEndpoint[]
   readonly capabilities: readonly string[]
+  /** What the server chose to list; it may grant others. */
   readonly scopesSupported: readonly string[]
+  readonly responseTypes: readonly string[]
+  readonly grantTypes: readonly string[]
   readonly codeChallengeMethods: readonly string[]
+  readonly authMethods: readonly string[]
+  readonly signingAlgorithms: readonly string[]
   /** True when the server promises `iss` in its authorization response (RFC 9207). */
   readonly issParameter: boolean
+  /** Members that the standard requires and the document lacks. */
+  readonly missing: readonly string[]
+  readonly source: 'well-known' | 'capability-statement' | 'given'
 }
 
 const documentLimit = 1024 * 1024
 
 /**
  * Reads a provider's SMART configuration; where there is none, the OAuth endpoints of its CapabilityStatement.
+ * What `provider.configuration` gives stands in place of what the server says; with both endpoints given there,
+ * nothing is asked.
  *
  * @throws SmartError `DISCOVERY_UNREACHABLE` when the server does not answer, `DISCOVERY_INVALID` when the answer is unusable.
  * @see https://hl7.org/fhir/smart-app-launch/STU2.2/conformance.html#using-well-known
@@ -35,6 +58,10 @@ export async function discover(
   provider: Provider,
   signal?: AbortSignal,
 ): Promise<SmartConfiguration> {
+  const given = provider.configuration
+  if (given?.authorizationEndpoint !== undefined && given.tokenEndpoint !== undefined)
+    return complete(provider, {}, undefined, 'given')
+
   const ask = (path: string, accept: string): Promise<TransportResponse> =>
     transport({
       url: join(provider.iss, path),
@@ -52,7 +79,8 @@ export async function discover(
   if (wellKnown.status >= 500 || wellKnown.status === 429)
     throw unreachable(provider, undefined, wellKnown.status)
   const document = wellKnown.status === 200 ? parseJson(wellKnown.text()) : undefined
-  if (isObject(document)) return fromWellKnown(document, provider)
+  if (isObject(document))
+    return complete(provider, document, (name) => stringAt(document, name), 'well-known')
 
   // Never raced against the well-known document: only asked when there is none.
   const metadata = await ask(
@@ -60,77 +88,99 @@ export async function discover(
     'application/fhir+json, application/json+fhir;q=0.9, application/json;q=0.8',
   )
   if (metadata.status >= 500) throw unreachable(provider, undefined, metadata.status)
-  const statement = metadata.status === 200 ? parseJson(metadata.text()) : undefined
-  return fromCapabilityStatement(statement, provider)
+  const uris = oauthUris(metadata.status === 200 ? parseJson(metadata.text()) : undefined)
+  return complete(provider, {}, (_, old) => uris.get(old), 'capability-statement')
 }
 
-function fromWellKnown(document: Record<string, unknown>, provider: Provider): SmartConfiguration {
-  const endpoint = (key: string): string | undefined => checkedEndpoint(stringAt(document, key), provider)
-  return complete(provider, {
-    authorizationEndpoint: endpoint('authorization_endpoint'),
-    tokenEndpoint: endpoint('token_endpoint'),
-    issuer: stringAt(document, 'issuer'),
-    revocationEndpoint: endpoint('revocation_endpoint'),
-    introspectionEndpoint: endpoint('introspection_endpoint'),
-    registrationEndpoint: endpoint('registration_endpoint'),
-    managementEndpoint: endpoint('management_endpoint'),
-    jwksUri: endpoint('jwks_uri'),
-    capabilities: stringsAt(document, 'capabilities'),
-    scopesSupported: stringsAt(document, 'scopes_supported'),
-    codeChallengeMethods: stringsAt(document, 'code_challenge_methods_supported'),
+// Each endpoint by its name in the well-known document, and in the extension of the CapabilityStatement before.
+const endpoints = {
+  authorizationEndpoint: ['authorization_endpoint', 'authorize'],
+  tokenEndpoint: ['token_endpoint', 'token'],
+  revocationEndpoint: ['revocation_endpoint', 'revoke'],
+  introspectionEndpoint: ['introspection_endpoint', 'introspect'],
+  registrationEndpoint: ['registration_endpoint', 'register'],
+  managementEndpoint: ['management_endpoint', 'manage'],
+  jwksUri: ['jwks_uri', ''],
+  brandBundle: ['user_access_brand_bundle', ''],
+  appStateEndpoint: ['smart_app_state_endpoint', ''],
+} as const
+
+const lists = {
+  capabilities: 'capabilities',
+  scopesSupported: 'scopes_supported',
+  responseTypes: 'response_types_supported',
+  grantTypes: 'grant_types_supported',
+  codeChallengeMethods: 'code_challenge_methods_supported',
+  authMethods: 'token_endpoint_auth_methods_supported',
+  signingAlgorithms: 'token_endpoint_auth_signing_alg_values_supported',
+} as const
+
+const required = [
+  'authorization_endpoint',
+  'token_endpoint',
+  'grant_types_supported',
+  'capabilities',
+  'code_challenge_methods_supported',
+]
+
+function complete(
+  provider: Provider,
+  document: Record<string, unknown>,
+  find: ((name: string, old: string) => string | undefined) | undefined,
+  source: SmartConfiguration['source'],
+): SmartConfiguration {
+  const found: Record<string, unknown> = {}
+  for (const [key, [name, old]] of Object.entries(endpoints)) {
+    const url = checkedEndpoint(find?.(name, old), provider)
+    if (url !== undefined) found[key] = url
+  }
+  for (const [key, name] of Object.entries(lists)) found[key] = Object.freeze(stringsAt(document, name))
+  for (const [key, name] of [
+    ['issuer', 'issuer'],
+    ['brandIdentifier', 'user_access_brand_identifier'],
+  ] as const) {
+    const value = stringAt(document, name)
+    if (value !== undefined) found[key] = value
+  }
+  const configuration = {
+    ...found,
+    // Names of before SMART 2.
+    capabilities: stringsAt(document, 'capabilities').map((name) =>
+      name.replace('context-passthrough-', 'context-'),
+    ),
+    associatedEndpoints: objectsAt(document, 'associated_endpoints').flatMap((one) => {
+      const url = checkedEndpoint(stringAt(one, 'url'), provider)
+      return url === undefined ? [] : [{ url, capabilities: stringsAt(one, 'capabilities') }]
+    }),
     issParameter: document.authorization_response_iss_parameter_supported === true,
-  })
+    missing: source === 'well-known' ? required.filter((name) => document[name] === undefined) : [],
+    source,
+    ...provider.configuration,
+  } as unknown as SmartConfiguration
+  if (configuration.tokenEndpoint === undefined) {
+    throw new SmartError('DISCOVERY_INVALID', `${provider.name} publishes no usable token endpoint`, {
+      subject: provider.id,
+    })
+  }
+  return Object.freeze(configuration)
 }
 
-const oauthUris = 'http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris'
+const extension = 'http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris'
 
 // Before SMART 2 the endpoints stood in an extension of the CapabilityStatement, in any of its `rest` entries.
-function fromCapabilityStatement(statement: unknown, provider: Provider): SmartConfiguration {
+function oauthUris(statement: unknown): Map<string, string> {
   const found = new Map<string, string>()
   for (const rest of objectsAt(statement, 'rest')) {
-    for (const extension of objectsAt(rest.security, 'extension')) {
-      if (extension.url !== oauthUris) continue
-      for (const part of objectsAt(extension, 'extension')) {
+    for (const one of objectsAt(rest.security, 'extension')) {
+      if (one.url !== extension) continue
+      for (const part of objectsAt(one, 'extension')) {
         const name = stringAt(part, 'url')
         const value = stringAt(part, 'valueUri')
         if (name && value && !found.has(name)) found.set(name, value)
       }
     }
   }
-  const endpoint = (name: string): string | undefined => checkedEndpoint(found.get(name), provider)
-  return complete(provider, {
-    authorizationEndpoint: endpoint('authorize'),
-    tokenEndpoint: endpoint('token'),
-    revocationEndpoint: endpoint('revoke'),
-    introspectionEndpoint: endpoint('introspect'),
-    registrationEndpoint: endpoint('register'),
-    managementEndpoint: endpoint('manage'),
-    capabilities: [],
-    scopesSupported: [],
-    codeChallengeMethods: [],
-    issParameter: false,
-  })
-}
-
-type Draft = {
-  [Key in keyof SmartConfiguration]: SmartConfiguration[Key] | undefined
-}
-
-function complete(provider: Provider, draft: Draft): SmartConfiguration {
-  const missing = (['authorizationEndpoint', 'tokenEndpoint'] as const).filter(
-    (key) => draft[key] === undefined,
-  )
-  if (missing.length > 0) {
-    throw new SmartError(
-      'DISCOVERY_INVALID',
-      `${provider.name} publishes no usable ${missing.join(' and ')}`,
-      {
-        subject: provider.id,
-      },
-    )
-  }
-  const present = Object.entries(draft).filter(([, value]) => value !== undefined)
-  return Object.freeze(Object.fromEntries(present)) as unknown as SmartConfiguration
+  return found
 }
 
 // Relative endpoints resolve below the base, also when it has no trailing slash. Plain http is believed only
@@ -140,7 +190,7 @@ function checkedEndpoint(value: string | undefined, provider: Provider): string 
   const base = parseUrl(provider.iss)
   const url = parseUrl(value, join(provider.iss, ''))
   if (!base || !url || !isSecure(url) || url.hash !== '') return undefined
-  if (url.protocol === 'http:' && !isLoopback(base)) return undefined
+  if (isLoopback(url) && !isLoopback(base)) return undefined
   return url.href
 }
 
@@ -150,23 +200,24 @@ function objectsAt(value: unknown, key: string): Record<string, unknown>[] {
 }
 
 function unreachable(provider: Provider, cause?: unknown, status?: number): SmartError {
-  if (cause instanceof TransportError && cause.fault !== 'unreachable' && cause.fault !== 'timeout') {
-    return new SmartError(
-      'DISCOVERY_INVALID',
-      `the configuration of ${provider.name} cannot be read: ${cause.message}`,
-      {
-        subject: provider.id,
-        cause,
-      },
-    )
+  const { id: subject, name } = provider
+  const more = {
+    subject,
+    ...(status === undefined ? {} : { status }),
+    ...(cause === undefined ? {} : { cause }),
   }
+  const fault = cause instanceof TransportError ? cause.fault : 'unreachable'
+  if (fault === 'private')
+    return new SmartError(
+      'CONFIG_PRIVATE_ADDRESS',
+      `the address of ${name} is inside a private network`,
+      more,
+    )
+  if (fault !== 'unreachable' && fault !== 'timeout')
+    return new SmartError('DISCOVERY_INVALID', `the configuration of ${name} cannot be read`, more)
   return new SmartError(
     'DISCOVERY_UNREACHABLE',
-    `${provider.name} does not answer; its server may be down, or not allow browsers (CORS)`,
-    {
-      subject: provider.id,
-      ...(status === undefined ? {} : { status }),
-      ...(cause === undefined ? {} : { cause }),
-    },
+    `${name} does not answer; its server may be down, or not allow browsers (CORS)`,
+    more,
   )
 }

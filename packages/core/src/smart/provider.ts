@@ -1,6 +1,8 @@
 import { SmartError } from '../errors.js'
+import type { CryptoPort } from '../ports.js'
 import { isSecure, parseUrl } from '../util/url.js'
 import type { Vendor } from '../vendors/vendor.js'
+import type { SmartConfiguration } from './configuration.js'
 
 /**
  * How a confidential client proves who it is at the token endpoint.
@@ -15,6 +17,11 @@ export interface ClientAuth {
 export interface ClientAuthRequest {
   readonly clientId: string
   readonly tokenEndpoint: string
+  /** What the server says it accepts, if it says so. */
+  readonly methods?: readonly string[]
+  readonly crypto: CryptoPort
+  /** Epoch milliseconds by the server's clock, as far as its answers told it. */
+  readonly now: number
   readonly body: URLSearchParams
   readonly headers: Headers
 }
@@ -33,6 +40,19 @@ export interface Provider {
   readonly auth?: ClientAuth
   /** Scopes to request in place of those that follow from the plan, separated by spaces. */
   readonly scope?: string
+  /** Stands in place of what the server publishes, member by member. With both endpoints given nothing is asked. */
+  readonly configuration?: Partial<SmartConfiguration>
+  /**
+   * Origins at which the provider may keep its token endpoint, such as `https://auth.mercy.example`. Without it, the
+   * one seen first is kept, and another is refused until it is listed here.
+   */
+  readonly tokenOrigins?: readonly string[]
+  /** The FHIR release that the base speaks; R4 unless given. */
+  readonly fhirVersion?: 'DSTU2' | 'STU3' | 'R4'
+  /** Other origins whose attachments the provider serves to the same token, where the provider says so. */
+  readonly attachmentOrigins?: readonly string[]
+  /** Also sends `resource`, the name of `aud` in RFC 8707, for servers that know that one. */
+  readonly sendResource?: boolean
 }
 
 /**
@@ -64,6 +84,15 @@ export function defineProviders(providers: readonly Provider[]): readonly Provid
     }
     if (!isSecure(url)) {
       throw new SmartError('CONFIG_INSECURE_URL', `${at}.iss must be https`, { subject: provider.id })
+    }
+    for (const [name, value] of Object.entries(provider.configuration ?? {})) {
+      if (!/(Endpoint|Uri|Bundle)$/.test(name)) continue
+      const given = parseUrl(String(value))
+      if (!given || !isSecure(given)) {
+        throw new SmartError('CONFIG_INSECURE_URL', `${at}.configuration.${name} must be an https URL`, {
+          subject: provider.id,
+        })
+      }
     }
   })
   return Object.freeze(providers.map((provider) => Object.freeze({ ...provider })))

@@ -15,7 +15,7 @@ import type { Share } from './share.js'
 export interface Revocable {
   readonly provider: { readonly id: string; readonly name: string }
   revoke(options?: { readonly signal?: AbortSignal }): Promise<{
-    readonly server: 'revoked' | 'not-offered' | 'failed'
+    readonly server: 'revoked' | 'queued' | 'not-offered' | 'failed'
     readonly local: 'wiped' | 'failed'
     readonly manageUrl?: string
   }>
@@ -38,7 +38,7 @@ export interface Withdrawal {
   readonly access: readonly {
     readonly provider: { readonly id: string; readonly name: string }
     /** `not-offered`: the provider cannot be told; the participant can, at `manageUrl`, if there is one. */
-    readonly server: 'revoked' | 'not-offered' | 'failed'
+    readonly server: 'revoked' | 'queued' | 'not-offered' | 'failed'
     readonly manageUrl?: string
   }[]
   readonly study: {

@@ -11,6 +11,7 @@ export type TransportFault =
   | 'too-large'
   | 'redirected'
   | 'bad-header'
+  | 'private'
 
 /** A fault of the transport. Its message never holds more than the host. */
 export class TransportError extends Error {
@@ -24,7 +25,7 @@ export class TransportError extends Error {
 
 export interface TransportRequest {
   readonly url: string
-  readonly method?: 'GET' | 'POST' | 'PUT'
+  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array
   /** The URL, and every redirect of it, must lie within one of these bases; without it, the request carries no secret. */
@@ -48,7 +49,11 @@ export interface TransportResponse {
   text(): string
 }
 
-export type Transport = (request: TransportRequest) => Promise<TransportResponse>
+export interface Transport {
+  (request: TransportRequest): Promise<TransportResponse>
+  /** Epoch milliseconds by the clock of the server that a URL leads to, as far as its answers told it. */
+  serverNow(url: string): number
+}
 
 const MiB = 1024 * 1024
 const redirectStatus = new Set([301, 302, 303, 307, 308])
@@ -58,11 +63,14 @@ const redirectStatus = new Set([301, 302, 303, 307, 308])
  * cookies, cache or referrer; reads with a cap; and settles before a deadline, whatever the server does.
  */
 export function createTransport(world: { readonly fetch: Fetch; readonly clock: Clock }): Transport {
-  return async (request) => {
+  const offsets = new Map<string, number>()
+  const send = async (request: TransportRequest): Promise<TransportResponse> => {
     const url = guard(request)
     const deadline = createDeadline(world.clock, request)
     try {
       const response = await deadline.race(() => world.fetch(url.href, init(request, deadline.signal)))
+      const date = Date.parse(response.headers.get('date') ?? '')
+      if (!Number.isNaN(date)) offsets.set(url.origin, date - world.clock.now())
       if (response.type === 'opaqueredirect' || redirectStatus.has(response.status)) {
         void response.body?.cancel().catch(() => {})
         throw new TransportError('redirected', `${url.host} redirects; redirects are not followed`)
@@ -78,11 +86,27 @@ export function createTransport(world: { readonly fetch: Fetch; readonly clock: 
     } catch (error) {
       if (request.signal?.aborted) throw request.signal.reason
       if (error instanceof TransportError) throw error
+      if (isPrivate(error))
+        throw new TransportError('private', `${url.host} is inside a private network`, error)
       throw new TransportError('unreachable', `no answer from ${url.host}`, error)
     } finally {
       deadline.end()
     }
   }
+  return Object.assign(send, {
+    serverNow: (url: string) => {
+      const offset = offsets.get(parseUrl(url)?.origin ?? '') ?? 0
+      // The header counts whole seconds and an answer takes its time: less than this is no difference.
+      return world.clock.now() + (Math.abs(offset) > 5000 ? offset : 0)
+    },
+  })
+}
+
+// A fetch that guards a server's own network says so by this code.
+function isPrivate(error: unknown): boolean {
+  const codeOf = (value: unknown): unknown => (value as { code?: unknown } | undefined)?.code
+  const cause = (error as { cause?: unknown } | undefined)?.cause
+  return [codeOf(error), codeOf(cause)].includes('S4S_PRIVATE_ADDRESS')
 }
 
 function guard(request: TransportRequest): URL {

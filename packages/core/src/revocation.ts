@@ -1,0 +1,119 @@
+import type { Platform } from './ports.js'
+import type { Provider } from './smart/provider.js'
+import { revokeToken } from './smart/token.js'
+import { loadConnection, type StoredConnection, storage } from './stored-connection.js'
+import { type ConnectionWorld, tokenClientOf } from './tokens.js'
+import { Secret } from './util/secret.js'
+
+/** What became of access that was to end. */
+export interface Revocation {
+  /**
+   * `queued`: the server could not be told yet; `client.finishRevocations()` tells it later. `not-offered`: it has no
+   * revocation endpoint. `failed`: it refuses. After either of the last two the participant can finish at `manageUrl`.
+   */
+  readonly server: 'revoked' | 'queued' | 'not-offered' | 'failed'
+  readonly local: 'wiped' | 'failed'
+  /** The provider's page on which the participant sees and ends the access of apps. */
+  readonly manageUrl?: string
+}
+
+const queueKey = (key: string): string => `revocation/${key}`
+
+/**
+ * Ends a connection. What is left of it here, until the server has confirmed, is a note of the tokens to revoke:
+ * written before the connection goes, so that nothing in between can lose it.
+ *
+ * @see https://www.rfc-editor.org/rfc/rfc7009
+ */
+export async function revokeConnection(
+  key: string,
+  known: StoredConnection,
+  world: ConnectionWorld,
+  signal?: AbortSignal,
+): Promise<Revocation> {
+  const { platform } = world
+  const current = (await loadConnection(platform, key).catch(() => undefined)) ?? known
+  const offered = current.endpoints.revocation !== undefined && !current.ended
+  const noted = await attempt(async () => {
+    if (offered) await platform.store.set(queueKey(key), JSON.stringify(current))
+  })
+  const wiped = await attempt(() => platform.store.delete(key))
+  const server = offered ? await tellServer(current, world, signal) : 'not-offered'
+  if (server !== 'queued') await attempt(() => platform.store.delete(queueKey(key)))
+  const manageUrl = current.endpoints.management
+  return Object.freeze({
+    server: server === 'queued' && !noted ? 'failed' : server,
+    local: wiped ? 'wiped' : 'failed',
+    ...(manageUrl === undefined ? {} : { manageUrl }),
+  })
+}
+
+/** A revocation that had to wait, and what became of it now. */
+export interface FinishedRevocation {
+  /** The id that the connection had. */
+  readonly connection: string
+  readonly provider: string
+  readonly server: Revocation['server']
+}
+
+/** Tells the servers that could not be told before. */
+export async function finishRevocations(
+  platform: Platform,
+  worldOf: (provider: string) => (ConnectionWorld & { readonly provider: Provider }) | undefined,
+  signal?: AbortSignal,
+): Promise<FinishedRevocation[]> {
+  const keys = await storage(() => platform.store.keys(queueKey('')))
+  const finished: FinishedRevocation[] = []
+  for (const key of keys.sort()) {
+    signal?.throwIfAborted()
+    await platform.lock(key, async () => {
+      const noted = await loadConnection(platform, key)
+      const world = noted && worldOf(noted.provider)
+      if (!noted || !world) return
+      const server = await tellServer(noted, world, signal)
+      if (server !== 'queued') await storage(() => platform.store.delete(key))
+      finished.push(Object.freeze({ connection: noted.id, provider: noted.provider, server }))
+    })
+  }
+  return finished
+}
+
+// The refresh token first: a server that stops halfway must not leave the token that makes new ones.
+async function tellServer(
+  stored: StoredConnection,
+  world: ConnectionWorld,
+  signal?: AbortSignal,
+): Promise<'revoked' | 'queued' | 'failed'> {
+  const { transport, platform, provider } = world
+  const client = tokenClientOf(stored, provider)
+  const revoke = (token: string, hint: 'refresh_token' | 'access_token'): ReturnType<typeof revokeToken> =>
+    revokeToken(
+      { transport, crypto: platform.crypto },
+      client,
+      stored.endpoints.revocation as string,
+      new Secret(token),
+      hint,
+      signal,
+    )
+  try {
+    const refresh =
+      stored.refreshToken === undefined ? undefined : await revoke(stored.refreshToken, 'refresh_token')
+    if (refresh === 'later') return 'queued'
+    const access = await revoke(stored.accessToken, 'access_token')
+    if (access === 'later') return 'queued'
+    // RFC 7009 §2.2.1: a server need not be able to revoke access tokens by themselves.
+    return access === 'revoked' || refresh === 'revoked' ? 'revoked' : 'failed'
+  } catch (error) {
+    const passing = signal?.aborted || (error as { remedy?: string }).remedy === 'retry'
+    return passing ? 'queued' : 'failed'
+  }
+}
+
+async function attempt(work: () => Promise<void>): Promise<boolean> {
+  try {
+    await work()
+    return true
+  } catch {
+    return false
+  }
+}

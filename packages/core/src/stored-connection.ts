@@ -1,0 +1,89 @@
+import { SmartError } from './errors.js'
+import type { Platform } from './ports.js'
+import type { AccessWanted, BoundEndpoints } from './smart/authorize.js'
+import { type AuthorizationDetail, type LaunchContext, mergeContext } from './smart/context.js'
+import type { Identity } from './smart/identity.js'
+import type { Tokens } from './smart/token.js'
+import { isObject, parseJson } from './util/json.js'
+
+/** A connection as it is stored. */
+export interface StoredConnection {
+  readonly format: 1
+  readonly id: string
+  readonly provider: string
+  readonly iss: string
+  readonly clientId: string
+  readonly participant?: string
+  readonly patient: string
+  readonly context: LaunchContext
+  /** As granted; as requested when the server did not say. */
+  readonly scope: string
+  readonly scopeAssumed?: boolean
+  readonly requested?: string
+  readonly wanted?: AccessWanted
+  readonly identity?: Identity
+  readonly details?: readonly AuthorizationDetail[]
+  readonly accessToken: string
+  readonly refreshToken?: string
+  /** Epoch milliseconds, by this machine's clock. */
+  readonly accessExpiresAt?: number
+  /** Epoch milliseconds from which a refresh comes before the next request. */
+  readonly refreshDueAt?: number
+  /** When a refresh was sent whose answer has not been stored: its token may have been used up. Epoch milliseconds. */
+  readonly refreshSentAt?: number
+  /** True once the server has said that the grant is no more. */
+  readonly ended: boolean
+  readonly endpoints: BoundEndpoints
+  readonly connectedAt: number
+}
+
+/**
+ * Refreshed this long before expiry, so that no request leaves with a token that dies on the way. Milliseconds.
+ * A short-lived token keeps half of its life: it would be stale on arrival otherwise.
+ */
+const early = 60_000
+
+/** The stored connection with a token response laid over it; what the response leaves out stays. */
+export function applyTokens(stored: StoredConnection, tokens: Tokens, now: number): StoredConnection {
+  const { accessExpiresAt: _expired, refreshDueAt: _due, refreshSentAt: _sent, ...rest } = stored
+  const lifetime = tokens.expiresIn === undefined ? undefined : tokens.expiresIn * 1000
+  return {
+    ...rest,
+    accessToken: tokens.access.reveal(),
+    ...(tokens.refresh ? { refreshToken: tokens.refresh.reveal() } : {}),
+    ...(lifetime === undefined
+      ? {}
+      : { accessExpiresAt: now + lifetime, refreshDueAt: now + Math.max(lifetime / 2, lifetime - early) }),
+    ...(tokens.scope === undefined ? {} : { scope: tokens.scope, scopeAssumed: false }),
+    ...(tokens.details.length === 0 ? {} : { details: tokens.details }),
+    context: mergeContext(stored.context, tokens.context),
+  }
+}
+
+/** The connection at a key; undefined when there is none or it cannot be read as one. */
+export async function loadConnection(platform: Platform, key: string): Promise<StoredConnection | undefined> {
+  const text = await storage(() => platform.store.get(key))
+  const value = text === undefined ? undefined : parseJson(text)
+  if (!isObject(value) || value.format !== 1) return undefined
+  const strings = ['id', 'provider', 'iss', 'clientId', 'patient', 'scope', 'accessToken'] as const
+  if (strings.some((name) => typeof value[name] !== 'string')) return undefined
+  if (!isObject(value.endpoints) || typeof value.endpoints.token !== 'string') return undefined
+  return value as unknown as StoredConnection
+}
+
+export async function saveConnection(
+  platform: Platform,
+  key: string,
+  stored: StoredConnection,
+): Promise<void> {
+  await storage(() => platform.store.set(key, JSON.stringify(stored)))
+}
+
+/** Runs one storage operation; its failure becomes the typed error. */
+export async function storage<T>(work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (cause) {
+    throw new SmartError('CONFIG_STORAGE_FAILED', 'the store could not be read or written', { cause })
+  }
+}
