@@ -1,12 +1,12 @@
 // The two apps whose bundles are weighed and searched.
 
-/** Discovery, launch, callback, reading and paging. */
+/** Discovery, launch, callback, refresh and one read. */
 export const connectOnly = `
   import { createBrowserClient, usCore } from '@s4s/browser'
   const smart = createBrowserClient({ redirectUri: location.origin, providers: [], plan: usCore.only('Patient') })
   const connection = await smart.handleRedirect()
   if (!connection) smart.connect('mercy')
-  else for await (const one of connection.search('Observation')) console.log(one)
+  else console.log(await connection.read('Patient', connection.patient))
 `
 
 /** The whole road. */

@@ -74,6 +74,8 @@ export interface CallbackOptions {
 export interface Client {
   readonly providers: readonly Provider[]
   readonly plan: Plan
+  /** How long access is asked for. */
+  readonly access: AccessWanted
   /**
    * What a provider says about its authorization server.
    *
@@ -291,6 +293,7 @@ export function createClient(options: ClientOptions): Client {
   return Object.freeze({
     providers,
     plan,
+    access: options.access ?? 'ongoing',
 
     configuration: async (id: string, wanted: { readonly signal?: AbortSignal } = {}) =>
       discovery.of(providerOf(id), wanted.signal),

@@ -1,8 +1,9 @@
 /**
- * Client authentication for servers. An entry of its own, so that no browser bundle holds it by accident.
+ * Client authentication and backend services, for servers. An entry of its own, so that no browser bundle holds it by accident.
  *
  * @module
  */
+export { type BackendOptions, type BackendService, createBackendService } from './backend.js'
 export {
   type ClientSecretOptions,
   clientSecret,

@@ -60,6 +60,7 @@ export interface Connection extends Reader {
 
 /** What the modules beside a connection need of it, and no app may have. */
 export interface ConnectionCore {
+  readonly key: string
   readonly stored: StoredConnection
   readonly world: ConnectionWorld
   readonly keeper: TokenKeeper
@@ -187,7 +188,7 @@ function openAt(
     revoke: (options: RequestOptions = {}): Promise<Revocation> =>
       platform.lock(key, () => revokeConnection(key, stored, world, options.signal)),
   } satisfies Connection)
-  cores.set(connection, { stored, world, keeper, send })
+  cores.set(connection, { key, stored, world, keeper, send })
   return connection
 }
 

@@ -9,12 +9,41 @@ export {
   createClient,
 } from './client.js'
 export type { AccessReason, Connection } from './connection.js'
+export { explainGrant, type Grant, type Granted, type GrantedClass } from './grant.js'
+export { introspect } from './introspect.js'
+export { type Outlook, type OutlookWarning, outlookOf } from './outlook.js'
 export type { FinishedRevocation, Revocation } from './revocation.js'
+export type { AccessWanted, AuthorizationForm } from './smart/authorize.js'
 export { isCallback } from './smart/callback.js'
-export type { LaunchContext } from './smart/context.js'
+export type { CapabilitySet } from './smart/capabilities.js'
+export type { AssociatedEndpoint, SmartConfiguration } from './smart/configuration.js'
+export type { ContextResource, LaunchContext } from './smart/context.js'
+export {
+  type Identity,
+  type IdentityCheck,
+  type IdentityProblem,
+  type IdentityRequest,
+  type IdTokenOptions,
+  idToken,
+} from './smart/identity.js'
+export type { TokenState } from './smart/introspect.js'
 export { isLaunch } from './smart/launch.js'
 export { type ClientAuth, type ClientAuthRequest, defineProviders, type Provider } from './smart/provider.js'
 export { defineVendor, type Trait, type Vendor } from './vendors/vendor.js'
+
+// beside the record
+
+export {
+  type AppState,
+  type AppStateItem,
+  type AppStateOptions,
+  type AppStateValues,
+  appState,
+} from './app-state.js'
+export { type InstallationOptions, renewByInstallation } from './installation.js'
+export type { MissingScope, ScopeComparison } from './smart/scopes.js'
+export { loadStyle, type SmartStyle } from './style.js'
+export { readUser } from './user.js'
 
 // read
 

@@ -33,6 +33,8 @@ export interface StoredConnection {
   readonly refreshSentAt?: number
   /** True once the server has said that the grant is no more. */
   readonly ended: boolean
+  /** The kid of the key that this installation is registered with, where providers want one. */
+  readonly installation?: string
   readonly endpoints: BoundEndpoints
   readonly connectedAt: number
 }

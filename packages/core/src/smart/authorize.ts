@@ -2,7 +2,7 @@ import { SmartError } from '../errors.js'
 import type { Plan } from '../plans/plan.js'
 import type { CryptoPort } from '../ports.js'
 import { base64url, randomToken } from '../util/bytes.js'
-import type { AssociatedEndpoint, SmartConfiguration } from './configuration.js'
+import type { SmartConfiguration } from './configuration.js'
 import type { Provider } from './provider.js'
 import { type ScopeDialect, scopesOf } from './scopes.js'
 
@@ -18,7 +18,6 @@ export interface BoundEndpoints {
   readonly registration?: string
   readonly jwks?: string
   readonly appState?: string
-  readonly associated?: readonly AssociatedEndpoint[]
 }
 
 /** How long access shall last: until the access token expires, while the person is signed in, or until it is ended. */
@@ -101,14 +100,17 @@ export async function prepareAuthorization(
   const nonce = identity?.nonce ? randomToken(crypto) : undefined
   const scope =
     provider.scope ??
-    scopesOf(draft.plan, {
-      dialect: dialectOf(provider, configuration),
-      launch: launch === undefined ? 'launch/patient' : 'launch',
-      access,
-      identity: identity !== undefined,
-      supported,
-      ...(draft.context ? { context: draft.context } : {}),
-    }).join(' ')
+    [
+      ...scopesOf(draft.plan, {
+        dialect: dialectOf(provider, configuration),
+        launch: launch === undefined ? 'launch/patient' : 'launch',
+        access,
+        identity: identity !== undefined,
+        supported,
+        ...(draft.context ? { context: draft.context } : {}),
+      }),
+      ...(provider.moreScopes ?? []),
+    ].join(' ')
   const audience = audienceOf(provider)
   const fields = present({
     response_type: 'code',
@@ -136,7 +138,7 @@ export async function prepareAuthorization(
     redirectUri,
     scope,
     access,
-    endpoints: bind(configuration),
+    endpoints: bind(configuration, provider.iss),
     ...present({ nonce, participant: draft.participant, returnTo: draft.returnTo }),
     expiresAt: draft.now + pendingLifetime,
   }
@@ -150,8 +152,8 @@ export async function prepareAuthorization(
 }
 
 /** The part of a configuration that a launch, and the connection that comes of it, is bound to. */
-export function bind(configuration: SmartConfiguration): BoundEndpoints {
-  const { authMethods, associatedEndpoints } = configuration
+export function bind(configuration: SmartConfiguration, iss: string): BoundEndpoints {
+  const { authMethods } = configuration
   return {
     token: configuration.tokenEndpoint,
     issParameter: configuration.issParameter,
@@ -162,11 +164,20 @@ export function bind(configuration: SmartConfiguration): BoundEndpoints {
       management: configuration.managementEndpoint,
       registration: configuration.registrationEndpoint,
       jwks: configuration.jwksUri,
-      appState: configuration.appStateEndpoint,
+      appState: appStateOf(configuration, iss),
     }),
     ...(authMethods.length === 0 ? {} : { authMethods }),
-    ...(associatedEndpoints.length === 0 ? {} : { associated: associatedEndpoints }),
   }
+}
+
+// On the FHIR base itself, on another that is named for it, or where an earlier draft put it.
+function appStateOf(configuration: SmartConfiguration, iss: string): string | undefined {
+  const capability = 'smart-app-state'
+  if (configuration.capabilities.includes(capability)) return iss
+  const named = configuration.associatedEndpoints.find(({ capabilities }) =>
+    capabilities.includes(capability),
+  )
+  return named?.url ?? configuration.appStateEndpoint
 }
 
 function present(members: Readonly<Record<string, string | undefined>>): Record<string, string> {

@@ -40,6 +40,8 @@ export interface Provider {
   readonly auth?: ClientAuth
   /** Scopes to request in place of those that follow from the plan, separated by spaces. */
   readonly scope?: string
+  /** Scopes beside those that follow from the plan, such as one for app state. */
+  readonly moreScopes?: readonly string[]
   /** Stands in place of what the server publishes, member by member. With both endpoints given nothing is asked. */
   readonly configuration?: Partial<SmartConfiguration>
   /**

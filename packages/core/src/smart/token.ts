@@ -132,7 +132,8 @@ export async function requestTokens(
 }
 
 /**
- * POSTs a form as this client: with its credentials, to no other address, without redirects.
+ * POSTs a form as this client: with its credentials, to no other address, without redirects. With `bearer` that
+ * authorises the request, and the client says only who it is.
  *
  * @throws SmartError `TOKEN_UNREACHABLE`, `TOKEN_RESPONSE_INVALID`
  */
@@ -142,13 +143,14 @@ export async function postForm(
   endpoint: string,
   body: URLSearchParams,
   signal?: AbortSignal,
+  bearer?: Secret,
 ): Promise<TransportResponse> {
   const { clientId, tokenEndpoint, auth, authMethods } = client
   const headers = new Headers({
     accept: 'application/json',
     'content-type': 'application/x-www-form-urlencoded',
   })
-  if (auth) {
+  if (auth && !bearer) {
     const now = world.transport.serverNow(tokenEndpoint)
     const methods = authMethods ? { methods: authMethods } : {}
     await auth.authenticate({ clientId, tokenEndpoint, ...methods, crypto: world.crypto, now, body, headers })
@@ -163,6 +165,7 @@ export async function postForm(
       maxBytes: 1024 * 1024,
       idleTimeout: 30_000,
       totalTimeout: 60_000,
+      ...(bearer ? { bearer } : {}),
       ...(signal ? { signal } : {}),
     })
   } catch (error) {

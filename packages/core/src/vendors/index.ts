@@ -12,6 +12,12 @@ export const epic: Vendor = defineVendor({
     source: 'https://fhir.epic.com/Documentation?docId=oauth2',
     seen: '2026-08',
   },
+  installation: {
+    value: { scope: 'system/DynamicClient.register', path: 'register' },
+    why: 'access of a public app lasts only for an installation that registered a key of its own',
+    source: 'https://fhir.epic.com/Documentation?docId=oauth2',
+    seen: '2026-08',
+  },
 })
 
 /** Oracle Health (Cerner Millennium). */

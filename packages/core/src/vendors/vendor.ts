@@ -18,6 +18,8 @@ export interface Vendor {
   readonly scopeDialect?: Trait<'v1' | 'v2'>
   /** False where a refresh token is never given to public clients. */
   readonly publicRefresh?: Trait<boolean>
+  /** Where public apps get lasting access by registering each installation: the scope for it, and the endpoint beside the token endpoint. */
+  readonly installation?: Trait<{ readonly scope: string; readonly path: string }>
 }
 
 /** Checks and freezes a vendor row. */
