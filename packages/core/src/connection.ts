@@ -1,6 +1,6 @@
 import { SmartError } from './errors.js'
 import { createReader } from './fhir/reader.js'
-import type { FhirRequest, FhirSend } from './fhir/request.js'
+import { type FhirRequest, type FhirSend, faultError } from './fhir/request.js'
 import type { Reader, RequestOptions } from './fhir/types.js'
 import { type Revocation, revokeConnection } from './revocation.js'
 import type { LaunchContext } from './smart/context.js'
@@ -10,7 +10,7 @@ import { splitScopes } from './smart/scopes.js'
 import type { StoredConnection } from './stored-connection.js'
 import { type ConnectionWorld, createTokenKeeper, type TokenKeeper } from './tokens.js'
 import type { Secret } from './util/secret.js'
-import type { TransportResponse } from './util/transport.js'
+import { TransportError, type TransportResponse } from './util/transport.js'
 import { join, parseUrl } from './util/url.js'
 
 /**
@@ -177,7 +177,9 @@ function openAt(
         throw new SmartError('FHIR_FOREIGN_URL', 'that is not a path below the FHIR base', {
           subject: provider.id,
         })
-      const { bytes, status, headers } = await send({ url: url.href, ...options })
+      const { bytes, status, headers } = await send({ url: url.href, ...options }).catch((error: unknown) => {
+        throw error instanceof TransportError && !options.signal?.aborted ? faultError(error, { provider }) : error
+      })
       return new Response(nullBody.has(status) ? null : bytes, { status, headers: plainHeaders(headers) })
     },
 

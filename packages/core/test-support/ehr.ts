@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http'
 import {
   type Client,
+  type ClientOptions,
   type Connection,
   createClient,
   type Platform,
@@ -40,6 +41,9 @@ export async function scriptedEhr(
     readonly platform?: Partial<Platform>
     readonly provider?: Partial<Provider>
     readonly path?: string
+    /** Members of the SMART configuration, over the usual ones; null takes one out. */
+    readonly wellKnown?: (url: string) => Record<string, unknown>
+    readonly options?: Partial<ClientOptions>
   } = {},
 ): Promise<ScriptedEhr> {
   const answers = new Map<string, Answer>()
@@ -58,6 +62,7 @@ export async function scriptedEhr(
       token_endpoint: `${server.url}/token`,
       revocation_endpoint: `${server.url}/revoke`,
       capabilities: ['permission-v2'],
+      ...options.wellKnown?.(server.url),
     }),
   )
   answers.set('/token', (_, response) => json(response, tokens))
@@ -77,6 +82,7 @@ export async function scriptedEhr(
     redirectUri: 'https://app.example/callback',
     providers: [provider],
     plan: usCore.only('Patient'),
+    ...options.options,
   })
   const approve: ScriptedEhr['approve'] = (authorizationUrl, more = {}) => {
     const asked = new URL(authorizationUrl).searchParams

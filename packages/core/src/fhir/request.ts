@@ -107,7 +107,8 @@ const faultCodes: Readonly<Record<TransportFault, ErrorCode>> = {
   private: 'CONFIG_PRIVATE_ADDRESS',
 }
 
-function faultError(error: TransportError, world: Pick<RequestWorld, 'provider'>): SmartError {
+/** A fault of the transport as the error that a caller can act on. */
+export function faultError(error: TransportError, world: Pick<RequestWorld, 'provider'>): SmartError {
   return new SmartError(
     faultCodes[error.fault],
     `the record at ${world.provider.name} cannot be read: ${error.message}`,
