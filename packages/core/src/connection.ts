@@ -178,7 +178,9 @@ function openAt(
           subject: provider.id,
         })
       const { bytes, status, headers } = await send({ url: url.href, ...options }).catch((error: unknown) => {
-        throw error instanceof TransportError && !options.signal?.aborted ? faultError(error, { provider }) : error
+        throw error instanceof TransportError && !options.signal?.aborted
+          ? faultError(error, { provider })
+          : error
       })
       return new Response(nullBody.has(status) ? null : bytes, { status, headers: plainHeaders(headers) })
     },
