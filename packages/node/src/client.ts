@@ -1,17 +1,20 @@
 import type { IncomingMessage } from 'node:http'
 import {
+  type AccessWanted,
   type Client,
   type Connection,
   createClient,
+  type IdentityCheck,
   type Lock,
   type Plan,
   type Provider,
   SmartError,
   type Store,
 } from '@s4s/core'
+import type { JWK } from 'jose'
 import { createSessions, type Session, type Sessions } from './cookie.js'
 import { createHandler } from './handler.js'
-import { jwksOf } from './keys.js'
+import { jwksOf, publicOf } from './keys.js'
 import { headersOf } from './node-http.js'
 import { nodePlatform } from './platform.js'
 
@@ -29,8 +32,20 @@ export interface NodeClientOptions {
   readonly participant?: (request: Request) => Promise<string | undefined>
   /** Where a participant goes after connecting; what went wrong is in the query as `s4s`, an error code. */
   readonly afterConnect: string
-  /** Seals the session cookie. At least 32 characters that nobody can guess. */
-  readonly cookieSecret: string
+  /** Seals the session cookie. At least 32 characters that nobody can guess; of a list the first seals, and all open. */
+  readonly cookieSecret: string | readonly string[]
+  /** How long access shall last. Default `ongoing`. */
+  readonly access?: AccessWanted
+  /** Asks who signed in, and checks it: `idToken()`. */
+  readonly identity?: IdentityCheck
+  /** Hosts that may have addresses in a private network, beside those of the providers. */
+  readonly allowPrivate?: readonly string[]
+  /** Public keys that are served at `jwks.json` beside those in use: the next ones, and the last. */
+  readonly otherKeys?: readonly JWK[]
+  /** Seconds for which `jwks.json` may be cached. Default 3600. */
+  readonly jwksMaxAge?: number
+  /** True for an app that EHRs show inside a frame: the cookie then goes along there, and to no other site. */
+  readonly framed?: boolean
 }
 
 /** Connects participants through their browsers, and keeps the tokens on the server. */
@@ -62,18 +77,28 @@ export interface NodeClient {
 export function createNodeClient(options: NodeClientOptions): NodeClient {
   const { providers, plan, cookieSecret } = options
   const base = checkedBase(options.baseUrl)
-  if (typeof cookieSecret !== 'string' || cookieSecret.length < 32)
+  const secrets = [cookieSecret].flat()
+  if (secrets.length === 0 || secrets.some((secret) => typeof secret !== 'string' || secret.length < 32))
     throw new SmartError('CONFIG_INVALID', 'cookieSecret has fewer than 32 characters')
+  const framed = options.framed === true
+  if (framed && base.protocol !== 'https:')
+    throw new SmartError(
+      'CONFIG_INVALID',
+      'framed needs an https baseUrl: browsers send no such cookie otherwise',
+    )
+  const otherKeys = (options.otherKeys ?? []).map(publicOf)
   const client = createClient({
     platform: nodePlatform(options),
     // From configuration alone: what a request says about its host is the sender's word.
     redirectUri: `${options.baseUrl.replace(/\/+$/, '')}/callback`,
     providers,
     plan,
+    ...(options.access === undefined ? {} : { access: options.access }),
+    ...(options.identity ? { identity: options.identity } : {}),
   })
   let sealed: Promise<Sessions> | undefined
   const sessions = (): Promise<Sessions> => {
-    sealed ??= createSessions(cookieSecret, base.protocol === 'https:')
+    sealed ??= createSessions(secrets, base.protocol === 'https:', framed)
     return sealed
   }
   const participant = async (request: Request, session?: Session): Promise<string | undefined> => {
@@ -88,7 +113,8 @@ export function createNodeClient(options: NodeClientOptions): NodeClient {
       base,
       afterConnect: checkedAfter(options.afterConnect, base),
       participant,
-      jwks: () => jwksOf(client.providers),
+      jwks: () => jwksOf(client.providers, otherKeys),
+      jwksMaxAge: options.jwksMaxAge ?? 3600,
     }),
     connections: async (filter = {}) => {
       // Nobody's connections are none; without this they would be everyone's.

@@ -1,5 +1,5 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { EncryptJWT, jwtDecrypt } from 'jose'
+import { EncryptJWT, type JWTPayload, jwtDecrypt } from 'jose'
 
 /** Who a browser is to us: a random id and nothing else. */
 export interface Session {
@@ -27,23 +27,23 @@ const idForm = /^[A-Za-z0-9_-]{43}$/
  *
  * @see https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-4.1.3
  */
-export async function createSessions(secret: string, secure: boolean): Promise<Sessions> {
+export async function createSessions(
+  secrets: readonly string[],
+  secure: boolean,
+  framed = false,
+): Promise<Sessions> {
   const name = secure ? '__Host-s4s' : 's4s'
-  const key = await deriveKey(secret)
+  const keys = await Promise.all(secrets.map(deriveKey))
+  const attributes = framed ? 'SameSite=None; Secure; Partitioned' : `SameSite=Lax${secure ? '; Secure' : ''}`
 
   const read = async (request: Request): Promise<Session | undefined> => {
     const sealed = cookieOf(request, name)
     if (sealed === undefined || sealed.length > 1024) return undefined
-    try {
-      const { payload } = await jwtDecrypt(sealed, key, {
-        keyManagementAlgorithms: ['dir'],
-        contentEncryptionAlgorithms: ['A256GCM'],
-        requiredClaims: ['exp', 'sid'],
-      })
-      return typeof payload.sid === 'string' && idForm.test(payload.sid) ? sessionOf(payload.sid) : undefined
-    } catch {
-      return undefined
+    for (const key of keys) {
+      const payload = await unseal(sealed, key)
+      if (typeof payload?.sid === 'string' && idForm.test(payload.sid)) return sessionOf(payload.sid)
     }
+    return undefined
   }
 
   return Object.freeze({
@@ -54,10 +54,23 @@ export async function createSessions(secret: string, secure: boolean): Promise<S
       const sealed = await new EncryptJWT({ sid: id })
         .setProtectedHeader({ alg: 'dir', enc: 'A256GCM' })
         .setExpirationTime(`${lifetime}s`)
-        .encrypt(key)
-      return `${name}=${sealed}; Path=/; Max-Age=${lifetime}; HttpOnly; SameSite=Lax${secure ? '; Secure' : ''}`
+        .encrypt(keys[0] as Uint8Array)
+      return `${name}=${sealed}; Path=/; Max-Age=${lifetime}; HttpOnly; ${attributes}`
     },
   } satisfies Sessions)
+}
+
+async function unseal(sealed: string, key: Uint8Array): Promise<JWTPayload | undefined> {
+  try {
+    const { payload } = await jwtDecrypt(sealed, key, {
+      keyManagementAlgorithms: ['dir'],
+      contentEncryptionAlgorithms: ['A256GCM'],
+      requiredClaims: ['exp', 'sid'],
+    })
+    return payload
+  } catch {
+    return undefined
+  }
 }
 
 /** Compares two marks without telling, by the time it takes, how much of one is right. */

@@ -1,6 +1,14 @@
-import { type Client, type Connection, type ErrorCode, isSmartError, SmartError } from '@s4s/core'
+import {
+  type Authorization,
+  type Client,
+  type Connection,
+  type ErrorCode,
+  isSmartError,
+  SmartError,
+} from '@s4s/core'
 import { type Session, type Sessions, sameMark } from './cookie.js'
 import type { Handler } from './node-http.js'
+import { postPage } from './post-page.js'
 import { readReturnTo } from './return-to.js'
 
 export interface HandlerOptions {
@@ -12,6 +20,8 @@ export interface HandlerOptions {
   /** Who a request comes from; the session is given where it is new and not in the request yet. */
   readonly participant: (request: Request, session?: Session) => Promise<string | undefined>
   readonly jwks: () => unknown
+  /** Seconds that the JWKS may be cached. */
+  readonly jwksMaxAge: number
 }
 
 /** What a route is given: the path's variable part, and whose browser it is. */
@@ -30,7 +40,7 @@ export function createHandler(options: HandlerOptions): Handler {
   /** Sends the browser to the EHR, with the launch bound to the session that the cookie holds. */
   const leave = async (
     { request }: Visit,
-    begin: (participant: string, returnTo: string) => Promise<{ readonly url: string }>,
+    begin: (participant: string, returnTo: string) => Promise<Pick<Authorization, 'url' | 'form'>>,
     returnTo?: string,
   ): Promise<Response> => {
     const sessions = await options.sessions()
@@ -39,8 +49,11 @@ export function createHandler(options: HandlerOptions): Handler {
     if (participant === undefined) return json(401, { error: 'participant' })
     const ticket: Ticket = { session: session.mark, ...(returnTo === undefined ? {} : { to: returnTo }) }
     try {
-      const { url } = await begin(participant, JSON.stringify(ticket))
-      return redirect(url, await sessions.write(session))
+      const { url, form } = await begin(participant, JSON.stringify(ticket))
+      const cookie = await sessions.write(session)
+      if (!form) return redirect(url, cookie)
+      const { html, headers } = postPage(form)
+      return new Response(html, { headers: { ...guarded, ...headers, 'set-cookie': cookie } })
     } catch (error) {
       return failed(error, afterConnect)
     }
@@ -92,7 +105,11 @@ export function createHandler(options: HandlerOptions): Handler {
     return participant === undefined ? [] : client.connections({ participant })
   }
 
-  const jwks: Route = async () => json(200, options.jwks())
+  const jwks: Route = async () => {
+    const answer = json(200, options.jwks())
+    answer.headers.set('cache-control', `public, max-age=${options.jwksMaxAge}`)
+    return answer
+  }
 
   const routes: readonly (readonly [string, RegExp, Route])[] = [
     ['GET', /^connect\/([^/]+)$/, connect],

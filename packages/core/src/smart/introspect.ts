@@ -43,7 +43,7 @@ export async function introspectToken(
   const answer = await postForm(world, client, endpoint, body, signal, bearer)
   const { status } = answer
   const { id: subject, name } = client.provider
-  if (status === 401 || status === 403)
+  if (status === 400 || status === 401 || status === 403)
     throw new SmartError('TOKEN_CLIENT_REFUSED', `${name} does not tell this app about tokens`, {
       subject,
       status,
