@@ -433,12 +433,12 @@ describe('revoking', () => {
 
 describe('the cookie', () => {
   test('it is HttpOnly, Lax and for the whole host; over https it has the __Host- prefix and is Secure', async () => {
-    const session = await (await createSessions(cookieSecret, true)).open(
+    const session = await (await createSessions([cookieSecret], true)).open(
       new Request('https://portal.example'),
     )
-    const line = await (await createSessions(cookieSecret, true)).write(session)
+    const line = await (await createSessions([cookieSecret], true)).write(session)
     expect(line).toMatch(/^__Host-s4s=[A-Za-z0-9_.-]+; Path=\/; Max-Age=\d+; HttpOnly; SameSite=Lax; Secure$/)
-    const plainLine = await (await createSessions(cookieSecret, false)).write(session)
+    const plainLine = await (await createSessions([cookieSecret], false)).write(session)
     expect(plainLine).toMatch(/^s4s=[A-Za-z0-9_.-]+; Path=\/; Max-Age=\d+; HttpOnly; SameSite=Lax$/)
     for (const text of [line, plainLine]) {
       expect(text).not.toContain(session.id)
@@ -447,12 +447,12 @@ describe('the cookie', () => {
   })
 
   test('it is read back under the same secret, and under no other', async () => {
-    const sessions = await createSessions(cookieSecret, true)
+    const sessions = await createSessions([cookieSecret], true)
     const session = await sessions.open(new Request('https://portal.example'))
     const [pair = ''] = (await sessions.write(session)).split(';')
     const sent = (cookie: string): Request => new Request('https://portal.example', { headers: { cookie } })
     expect(await sessions.read(sent(`theme=dark; ${pair}`))).toEqual(session)
-    const others = await createSessions(`${cookieSecret} `, true)
+    const others = await createSessions([`${cookieSecret} `], true)
     expect(await others.read(sent(pair))).toBeUndefined()
     for (const cookie of [
       '',

@@ -1,0 +1,284 @@
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import type { AddressInfo, LookupFunction } from 'node:net'
+import { gzipSync } from 'node:zlib'
+import { createClient, isSmartError, usCore } from '@s4s/core'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { guardedFetch, isPrivate } from './guarded-fetch.js'
+import { nodePlatform } from './platform.js'
+
+let hits = 0
+let answer: (request: IncomingMessage, response: ServerResponse) => void = (_, response) =>
+  void response.end('canary')
+const canary = createServer((request, response) => {
+  hits++
+  answer(request, response)
+})
+let port = 0
+beforeAll(async () => {
+  await new Promise<void>((resolve) => canary.listen(0, '127.0.0.1', resolve))
+  port = (canary.address() as AddressInfo).port
+})
+afterAll(() => canary.close())
+
+const spellings = (): string[] => {
+  const loopback = [
+    ...[
+      '127.0.0.1',
+      '127.1',
+      '127.0.1',
+      '2130706433',
+      '0x7f000001',
+      '0x7f.1',
+      '0177.0.0.1',
+      '017700000001',
+      '127.0.0.1.',
+    ],
+    ...[
+      '127.000.000.001',
+      '0x7f.0x0.0x0.0x1',
+      '127.255.255.254',
+      '127.0.0.2',
+      '①②⑦.⓪.⓪.①',
+      '127。0。0。1',
+      '0',
+      '0.0.0.0',
+    ],
+    ...[
+      'localhost',
+      'LOCALHOST',
+      'localhost.',
+      'ip6-localhost',
+      '[::1]',
+      '[::]',
+      '[0:0:0:0:0:0:0:1]',
+      '[0000::0001]',
+    ],
+    ...[
+      '[::ffff:127.0.0.1]',
+      '[::ffff:7f00:1]',
+      '[::127.0.0.1]',
+      '[64:ff9b::7f00:1]',
+      '[2002:7f00:1::]',
+      '[::ffff:0:127.0.0.1]',
+    ],
+    ...[
+      '[2001:0:7f00:1::]',
+      '%31%32%37.0.0.1',
+      '127%2e0%2e0%2e1',
+      '[fe80::1]',
+      '[fc00::1]',
+      '[fd12:3456::1]',
+      '[ff02::1]',
+      '[100::1]',
+    ],
+  ]
+  const networks = [
+    ...[
+      '10.0.0.1',
+      '10.255.255.255',
+      '172.16.0.1',
+      '172.31.255.255',
+      '192.168.0.1',
+      '192.168.255.255',
+      '169.254.169.254',
+      '169.254.0.1',
+    ],
+    ...[
+      '100.64.0.1',
+      '100.127.255.255',
+      '192.0.0.1',
+      '198.18.0.1',
+      '198.19.255.255',
+      '224.0.0.1',
+      '239.255.255.255',
+      '240.0.0.1',
+      '255.255.255.255',
+    ],
+    ...[
+      '192.0.2.1',
+      '198.51.100.1',
+      '203.0.113.1',
+      '0.1.2.3',
+      '192.88.99.1',
+      '[2001:db8::1]',
+      '[3fff::1]',
+      '[fec0::1]',
+    ],
+    ...[
+      '2852039166',
+      '0xa9fea9fe',
+      '0251.0376.0251.0376',
+      '[::ffff:169.254.169.254]',
+      '[::ffff:a9fe:a9fe]',
+      '[64:ff9b::a9fe:a9fe]',
+      '3232235521',
+      '0xc0a80001',
+    ],
+  ]
+  return [...loopback, ...networks].flatMap((host) => [`http://${host}:${port}/`, `https://${host}:${port}/`])
+}
+
+describe('T2 G17 addresses inside a private network', () => {
+  test('120 spellings and more reach nobody', async () => {
+    const all = spellings()
+    expect(all.length).toBeGreaterThanOrEqual(120)
+    const fetch = guardedFetch()
+    hits = 0
+    const codes = new Map<string, number>()
+    for (const url of all) {
+      const error = (await fetch(url, { signal: AbortSignal.timeout(3000) }).catch(
+        (caught: unknown) => caught,
+      )) as { code?: string; message?: string }
+      expect(error).toBeInstanceOf(Error)
+      codes.set(error.code ?? 'other', (codes.get(error.code ?? 'other') ?? 0) + 1)
+    }
+    expect(hits).toBe(0)
+    // The others are no URL at all, or names that nobody knows.
+    expect(codes.get('S4S_PRIVATE_ADDRESS')).toBeGreaterThan(110)
+  })
+
+  test('a name that means something else a moment later is held to what was checked', async () => {
+    hits = 0
+    let times = 0
+    const rebinding: LookupFunction = ((_: string, __: unknown, callback: (...all: unknown[]) => void) => {
+      times++
+      callback(null, [{ address: times % 2 === 1 ? '203.0.114.1' : '127.0.0.1', family: 4 }])
+    }) as never
+    const fetch = guardedFetch({ lookup: rebinding })
+    for (let n = 0; n < 4; n++)
+      await fetch(`http://rebinding.example:${port}/`, { signal: AbortSignal.timeout(300) }).catch(() => {})
+    expect(hits).toBe(0)
+  })
+
+  test('of several addresses one that is private is enough to refuse', async () => {
+    hits = 0
+    const mixed: LookupFunction = ((_: string, __: unknown, callback: (...all: unknown[]) => void) =>
+      callback(null, [
+        { address: '203.0.114.1', family: 4 },
+        { address: '127.0.0.1', family: 4 },
+      ])) as never
+    await expect(guardedFetch({ lookup: mixed })(`http://mixed.example:${port}/`)).rejects.toMatchObject({
+      code: 'S4S_PRIVATE_ADDRESS',
+    })
+    expect(hits).toBe(0)
+  })
+
+  test('a redirect is an answer and is not followed', async () => {
+    hits = 0
+    answer = (_, response) =>
+      void response.writeHead(302, { location: `http://127.0.0.1:${port}/secret` }).end()
+    const response = await guardedFetch({ allowPrivate: () => true })(`http://127.0.0.1:${port}/`)
+    expect([response.status, hits]).toEqual([302, 1])
+  })
+
+  test('public addresses are public', () => {
+    for (const address of [
+      '8.8.8.8',
+      '1.1.1.1',
+      '172.32.0.1',
+      '100.128.0.1',
+      '2606:4700::1111',
+      '2a00:1450:4001::1',
+    ])
+      expect(isPrivate(address)).toBe(false)
+  })
+
+  test('U-01 a provider whose metadata leads inside is a typed error, and one that is listed there is reached', async () => {
+    hits = 0
+    const inside = `http://127.0.0.1:${port}`
+    answer = (_, response) =>
+      void response
+        .writeHead(200)
+        .end(JSON.stringify({ authorization_endpoint: `${inside}/a`, token_endpoint: `${inside}/t` }))
+    const providers = [{ id: 'town', name: 'Town', iss: `${inside}/fhir`, clientId: 'x' }]
+    const options = { redirectUri: 'https://app.example/callback', providers, plan: usCore.only('Patient') }
+    await createClient({ ...options, platform: nodePlatform({ providers }) }).authorize('town')
+    expect(hits).toBe(1)
+    const others = [{ id: 'other', name: 'Other', iss: 'https://ehr.example/fhir', clientId: 'x' }]
+    const error = await createClient({ ...options, platform: nodePlatform({ providers: others }) })
+      .authorize('town')
+      .catch((caught: unknown) => caught)
+    expect(isSmartError(error) && [error.code, error.remedy]).toEqual(['CONFIG_PRIVATE_ADDRESS', 'configure'])
+    expect(hits).toBe(1)
+  })
+})
+
+describe('it answers as fetch does', () => {
+  const here = guardedFetch({ allowPrivate: () => true })
+  const there = (): string => `http://127.0.0.1:${port}/x?y=1`
+
+  test('status, headers, body, method and form', async () => {
+    answer = (request, response) => {
+      let body = ''
+      request.on('data', (chunk) => {
+        body += chunk
+      })
+      request.on('end', () =>
+        response
+          .writeHead(201, { 'x-a': ['1', '2'], etag: 'W/"1"' })
+          .end(
+            JSON.stringify({
+              method: request.method,
+              url: request.url,
+              body,
+              type: request.headers['content-type'],
+            }),
+          ),
+      )
+    }
+    for (const fetch of [here, globalThis.fetch]) {
+      const response = await fetch(there(), {
+        method: 'POST',
+        body: 'a=b',
+        headers: { 'content-type': 'application/x-www-form-urlencoded' },
+      })
+      expect([response.status, response.headers.get('x-a'), response.headers.get('etag')]).toEqual([
+        201,
+        '1, 2',
+        'W/"1"',
+      ])
+      expect(await response.json()).toEqual({
+        method: 'POST',
+        url: '/x?y=1',
+        body: 'a=b',
+        type: 'application/x-www-form-urlencoded',
+      })
+    }
+  })
+
+  test('compressed bodies, none, and large ones as a stream', async () => {
+    const large = 'x'.repeat(5_000_000)
+    answer = (_, response) =>
+      void response.writeHead(200, { 'content-encoding': 'gzip' }).end(gzipSync(large))
+    expect((await (await here(there())).text()).length).toBe(large.length)
+    answer = (_, response) => void response.writeHead(204).end()
+    expect((await here(there())).body).toBeNull()
+    expect(await (await here(there(), { method: 'HEAD' })).text()).toBe('')
+  })
+
+  test('F61 a body that is cut off, compressed or not, is an error', async () => {
+    for (const encoding of ['identity', 'gzip']) {
+      answer = (_, response) => {
+        const body = encoding === 'gzip' ? gzipSync('x'.repeat(1_000_000)) : Buffer.alloc(100_000)
+        response.writeHead(200, { 'content-length': String(body.length), 'content-encoding': encoding })
+        response.write(body.subarray(0, body.length / 2))
+        setTimeout(() => response.destroy(), 20)
+      }
+      await expect(here(there()).then((response) => response.arrayBuffer())).rejects.toThrow()
+    }
+  })
+
+  test('F68 an abort before and during the answer', async () => {
+    answer = (_, response) => void response.writeHead(200).write('half')
+    const reason = new Error('enough')
+    await expect(here(there(), { signal: AbortSignal.abort(reason) })).rejects.toBe(reason)
+    const stop = new AbortController()
+    const response = await here(there(), { signal: stop.signal })
+    stop.abort(reason)
+    await expect(response.text()).rejects.toThrow()
+  })
+
+  test('F58 a closed port is a failed fetch', async () => {
+    await expect(here('http://127.0.0.1:1/')).rejects.toThrow(TypeError)
+  })
+})

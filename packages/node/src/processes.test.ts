@@ -1,0 +1,152 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { createClient, usCore } from '@s4s/core'
+import { type Sandbox, startSandbox } from '@s4s/sandbox'
+import { afterEach, describe, expect, test } from 'vitest'
+import { fileStore } from './file-store.js'
+import { nodePlatform } from './platform.js'
+
+const running = new Set<ChildProcess>()
+const sandboxes: Sandbox[] = []
+const folders: string[] = []
+afterEach(async () => {
+  for (const child of running) child.kill('SIGKILL')
+  running.clear()
+  await Promise.all(sandboxes.splice(0).map((sandbox) => sandbox.stop()))
+  await Promise.all(folders.splice(0).map((folder) => rm(folder, { recursive: true, force: true })))
+})
+
+const tsx = createRequire(import.meta.url).resolve('tsx')
+const script = fileURLToPath(new URL('./test-support/refresher.ts', import.meta.url))
+
+interface Refresher {
+  readonly child: ChildProcess
+  readonly ready: Promise<void>
+  go(): Promise<string[]>
+}
+
+/** A connection whose access token ends in a moment, in a store on disk. */
+async function setting(): Promise<{
+  sandbox: Sandbox
+  start(requests: number): Refresher
+  reopen(): Promise<string>
+  refreshes(): number
+}> {
+  // The sandbox's oidc-provider rotates refresh tokens, and revokes the whole grant when one comes twice.
+  const sandbox = await startSandbox({ people: ['leo'], accessTokenSeconds: 2 })
+  sandboxes.push(sandbox)
+  const folder = await mkdtemp(join(tmpdir(), 's4s-processes-'))
+  folders.push(folder)
+  const key = randomBytes(32).toString('base64')
+  const clientOf = () =>
+    createClient({
+      platform: nodePlatform({ store: fileStore(folder, { key }) }),
+      redirectUri: 'http://127.0.0.1:9/callback',
+      providers: [sandbox.provider],
+      plan: usCore.only('Patient'),
+    })
+  const client = clientOf()
+  await client.callback(await sandbox.approve((await client.authorize(sandbox.provider.id)).url))
+  sandbox.clearRequests()
+  return {
+    sandbox,
+    refreshes: () =>
+      sandbox.requests.filter(({ path, method }) => path === '/token' && method === 'POST').length,
+    reopen: async () => {
+      const [connection] = await clientOf().connections()
+      return (connection as NonNullable<typeof connection>).read('Patient', 'leo').then(
+        () => 'ok',
+        (error: { code?: string }) => error.code ?? String(error),
+      )
+    },
+    start: (requests) => {
+      const child = spawn(
+        process.execPath,
+        [
+          '--conditions=@s4s/source',
+          '--import',
+          tsx,
+          script,
+          folder,
+          key,
+          JSON.stringify(sandbox.provider),
+          String(requests),
+        ],
+        { stdio: ['pipe', 'pipe', 'inherit'] },
+      )
+      running.add(child)
+      let text = ''
+      const waiting: (() => void)[] = []
+      child.stdout?.setEncoding('utf8').on('data', (chunk) => {
+        text += chunk
+        for (const wake of waiting.splice(0)) wake()
+      })
+      const until = async (test_: () => boolean): Promise<void> => {
+        while (!test_()) await new Promise<void>((resolve) => waiting.push(resolve))
+      }
+      return {
+        child,
+        ready: until(() => text.includes('ready\n')),
+        go: async () => {
+          child.stdin?.write('go\n')
+          await until(() => /\}\n$/.test(text))
+          return (JSON.parse(text.slice(text.indexOf('{'))) as { results: string[] }).results
+        },
+      }
+    },
+  }
+}
+const rest = (milliseconds: number): Promise<void> =>
+  new Promise((resolve) => setTimeout(resolve, milliseconds))
+
+describe('processes that share a store', () => {
+  test('M-08 T38 F82 G7 KF-05 200 requests in 8 processes at the moment of expiry refresh once, and none fails', async () => {
+    const { start, refreshes } = await setting()
+    const all = Array.from({ length: 8 }, () => start(25))
+    await Promise.all(all.map(({ ready }) => ready))
+    await rest(2000)
+    const results = (await Promise.all(all.map((one) => one.go()))).flat()
+    expect(results.length).toBe(200)
+    expect(new Set(results)).toEqual(new Set(['ok']))
+    expect(refreshes()).toBe(1)
+  }, 60_000)
+
+  test.each(['before the server has seen the request', 'while it waits for the answer'])(
+    'F89 T40 M-07 a process that is killed %s leaves a connection that works, or a clear end',
+    async (when) => {
+      const { start, sandbox, reopen } = await setting()
+      const one = start(1)
+      await one.ready
+      await rest(2000)
+      let seen = (): void => {}
+      const arrived = new Promise<void>((resolve) => {
+        seen = resolve
+      })
+      const lift = sandbox.faults.add({
+        match: ({ method, path }) => method === 'POST' && path === '/token',
+        respond: () => {
+          seen()
+          return 'hang'
+        },
+        times: 1,
+      })
+      if (when.startsWith('before')) {
+        one.child.stdin?.write('go\n')
+        one.child.kill('SIGKILL')
+      } else {
+        void one.go().catch(() => {})
+        await arrived
+        one.child.kill('SIGKILL')
+      }
+      lift()
+      expect(await reopen()).toBe('ok')
+      expect(await reopen()).toBe('ok')
+    },
+    60_000,
+  )
+})

@@ -1,0 +1,29 @@
+// A process that shares a store: opens the connection in it, says so, and reads when it is told to.
+import { createClient, type Provider, usCore } from '@s4s/core'
+import { fileStore } from '../file-store.js'
+import { nodePlatform } from '../platform.js'
+
+const [folder = '', key = '', provider = '', requests = '1'] = process.argv.slice(2)
+const one = JSON.parse(provider) as Provider
+const store = fileStore(folder, { key })
+const client = createClient({
+  platform: nodePlatform({ store }),
+  redirectUri: 'http://127.0.0.1:9/callback',
+  providers: [one],
+  plan: usCore.only('Patient'),
+})
+const [connection] = await client.connections()
+process.stdout.write('ready\n')
+process.stdin.once('data', async () => {
+  const started = Date.now()
+  const results = await Promise.all(
+    Array.from({ length: Number(requests) }, () =>
+      connection?.read('Patient', connection.patient).then(
+        () => 'ok',
+        (error: { code?: string }) => error.code ?? String(error),
+      ),
+    ),
+  )
+  process.stdout.write(`${JSON.stringify({ results, milliseconds: Date.now() - started })}\n`)
+  process.exit(0)
+})
