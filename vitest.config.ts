@@ -27,7 +27,7 @@ export default defineConfig({
       project('node', ['packages/node/src/**/*.test.ts']),
       project('sandbox', ['packages/sandbox/src/**/*.test.ts']),
       project('examples', ['examples/*/*.test.ts']),
-      project('chromium', ['examples/*/*.chromium.ts']),
+      project('chromium', ['examples/*/*.chromium.ts', 'packages/*/chromium/*.chromium.ts']),
     ],
   },
 })

@@ -1,6 +1,8 @@
 import {
+  type AccessWanted,
   type Connection,
   createClient,
+  type IdentityCheck,
   isLaunch,
   type Plan,
   type Platform,
@@ -8,7 +10,9 @@ import {
   SmartError,
 } from '@s4s/core'
 import { type Arrival, takeCallback } from './callback.js'
+import { isFramed, leaveFor } from './leave.js'
 import { browserPlatform } from './platform.js'
+import { handOver, openWindow, popupMark, windowAnswer } from './popup.js'
 import { sessionItem } from './session.js'
 import type { BrowserStore, StoreKind } from './store.js'
 
@@ -18,6 +22,12 @@ export interface BrowserClientOptions {
   readonly providers: readonly Provider[]
   /** What will be collected; decides which scopes are asked for. */
   readonly plan: Plan
+  /** How long access shall last. Default `ongoing`; a study that collects once asks for `once`. */
+  readonly access?: AccessWanted
+  /** Asks who signed in, and checks it: `idToken()`. Without it, nobody is asked. */
+  readonly identity?: IdentityCheck
+  /** `allow` for an app whose page a site of another origin may frame: by default it does not connect there. */
+  readonly framed?: 'allow'
   /** Parts to use in place of the browser's own. */
   readonly platform?: Partial<Platform>
 }
@@ -38,6 +48,17 @@ export interface BrowserClient {
    * @throws SmartError `CONFIG_UNKNOWN_PROVIDER`, `CONFIG_STORAGE_FAILED`, `DISCOVERY_*`
    */
   connect(provider: string, options?: ConnectOptions): Promise<void>
+  /**
+   * As `connect`, in a window of its own, for apps that cannot leave their page: call it in a click. Resolves when the
+   * participant is back. Where the browser opens no window it goes as `connect` does, and resolves undefined. The page
+   * at `redirectUri` calls `handleRedirect`, as always.
+   *
+   * @throws SmartError `AUTHORIZATION_POPUP_CLOSED`, `AUTHORIZATION_*`, `TOKEN_*`, and those of `connect`
+   */
+  connectInPopup(
+    provider: string,
+    options?: { readonly features?: string; readonly signal?: AbortSignal },
+  ): Promise<Connection | undefined>
   /**
    * Makes a connection of the callback that the page was opened with; undefined on an ordinary visit. May be called
    * any number of times: the code is sent once, and leaves the address bar before anything else happens.
@@ -72,10 +93,19 @@ export function createBrowserClient(options: BrowserClientOptions): BrowserClien
   const { redirectUri, plan } = options
   refuseSecrets(options.providers)
   const platform = { ...browserPlatform(), ...options.platform }
-  const client = createClient({ platform, redirectUri, providers: options.providers, plan })
+  const { access, identity } = options
+  const client = createClient({
+    platform,
+    redirectUri,
+    providers: options.providers,
+    plan,
+    ...(access === undefined ? {} : { access }),
+    ...(identity ? { identity } : {}),
+  })
+  const channel = `s4s ${redirectUri}`
 
   const leaving = new Map<string, Promise<void>>()
-  const arriving = new Map<string, Promise<Connection>>()
+  const arriving = new Map<string, Promise<Connection | undefined>>()
   let latest: Connection | undefined
 
   // A second click while the first is under way is the same wish.
@@ -88,6 +118,12 @@ export function createBrowserClient(options: BrowserClientOptions): BrowserClien
   const storage = async (): Promise<StoreKind> =>
     isBrowserStore(platform.store) ? platform.store.kind() : 'sealed'
 
+  // A page that another site frames could be laid under something else to click on.
+  const needsToBeSeen = (): void => {
+    if (options.framed !== 'allow' && isFramed())
+      throw new SmartError('LAUNCH_FRAMED', 'this page is in a frame of another site')
+  }
+
   // Told before the participant has signed in for nothing.
   const needsToComeBack = async (): Promise<void> => {
     if ((await storage()) === 'sealed' || sessionItem('s4s.probe').works()) return
@@ -97,34 +133,64 @@ export function createBrowserClient(options: BrowserClientOptions): BrowserClien
     )
   }
 
-  const arrive = async ({ url, settle }: Arrival): Promise<Connection> => {
-    const returnTo = await client.returnTo(url).catch(() => undefined)
+  const arrive = async ({ url, settle }: Arrival): Promise<Connection | undefined> => {
+    const { returnTo, known } = await client.launchOf(url).catch(() => ({ known: true, returnTo: undefined }))
+    // A launch that another page began, in whose window this is.
+    if ((returnTo === popupMark || !known) && (await handOver(url, channel))) {
+      settle()
+      globalThis.close()
+      return undefined
+    }
     try {
       latest = await client.callback(url)
       return latest
     } finally {
       settle()
-      if (returnTo !== undefined) showAddress(returnTo)
+      if (returnTo !== undefined && returnTo !== popupMark) showAddress(returnTo)
     }
+  }
+
+  const connect = (provider: string, wanted: ConnectOptions = {}): Promise<void> => {
+    const { returnTo, signal } = wanted
+    if (returnTo !== undefined && !isOurs(returnTo))
+      return Promise.reject(new TypeError('returnTo is an address of another site'))
+    return once(`connect ${provider}`, async () => {
+      needsToBeSeen()
+      await needsToComeBack()
+      const authorization = await client.authorize(provider, {
+        ...(returnTo === undefined ? {} : { returnTo: new URL(returnTo, globalThis.location.href).href }),
+        ...(signal ? { signal } : {}),
+      })
+      signal?.throwIfAborted()
+      leaveFor(authorization, 'assign')
+    })
   }
 
   return Object.freeze({
     providers: client.providers,
     plan,
 
-    connect: (provider: string, wanted: ConnectOptions = {}): Promise<void> => {
-      const { returnTo, signal } = wanted
-      if (returnTo !== undefined && !isOurs(returnTo))
-        return Promise.reject(new TypeError('returnTo is an address of another site'))
-      return once(`connect ${provider}`, async () => {
-        await needsToComeBack()
-        const { url } = await client.authorize(provider, {
-          ...(returnTo === undefined ? {} : { returnTo: new URL(returnTo, globalThis.location.href).href }),
-          ...(signal ? { signal } : {}),
-        })
-        signal?.throwIfAborted()
-        globalThis.location.assign(checked(url))
-      })
+    connect,
+
+    async connectInPopup(
+      provider: string,
+      wanted: { readonly features?: string; readonly signal?: AbortSignal } = {},
+    ): Promise<Connection | undefined> {
+      needsToBeSeen()
+      const { features, ...waiting } = wanted
+      const popup = openWindow(features)
+      if (!popup) {
+        await connect(provider, waiting)
+        return undefined
+      }
+      try {
+        const authorization = await client.authorize(provider, { returnTo: popupMark, ...waiting })
+        leaveFor(authorization, popup)
+        latest = await client.callback(await windowAnswer(popup, channel, { ...authorization, ...waiting }))
+        return latest
+      } finally {
+        popup.close()
+      }
     },
 
     async handleRedirect(url?: string): Promise<Connection | undefined> {
@@ -150,9 +216,8 @@ export function createBrowserClient(options: BrowserClientOptions): BrowserClien
       if (here === undefined || !isLaunch(here)) return false
       await once(`launch ${here}`, async () => {
         await needsToComeBack()
-        const { url } = await client.launch(here)
         // In place of the launch, so that the back button does not begin it again.
-        globalThis.location.replace(checked(url))
+        leaveFor(await client.launch(here), 'replace')
       })
       return true
     },
@@ -179,14 +244,6 @@ function refuseSecrets(providers: readonly Provider[]): void {
       })
     }
   }
-}
-
-// The address comes from the provider's configuration: it must lead to a page, and never run as script.
-function checked(url: string): string {
-  const { protocol, hostname } = new URL(url)
-  const loopback = hostname === 'localhost' || hostname === '[::1]' || /^127(\.\d+){3}$/.test(hostname)
-  if (protocol === 'https:' || (protocol === 'http:' && loopback)) return url
-  throw new SmartError('DISCOVERY_INVALID', 'the provider’s sign-in page is not an https page')
 }
 
 function isOurs(address: string): boolean {

@@ -104,6 +104,8 @@ export interface Client {
   callback(url: string, options?: CallbackOptions): Promise<Connection>
   /** The `returnTo` of the launch that a callback URL belongs to, while it is pending or done. */
   returnTo(url: string): Promise<string | undefined>
+  /** As `returnTo`, and whether the launch began with this store at all. */
+  launchOf(url: string): Promise<{ readonly known: boolean; readonly returnTo: string | undefined }>
   connections(filter?: { readonly participant?: string; readonly provider?: string }): Promise<Connection[]>
   /**
    * Tells the providers that could not be told when a connection was revoked. Also tried, without waiting, whenever
@@ -290,6 +292,12 @@ export function createClient(options: ClientOptions): Client {
     return { key, connection: openConnection(key, stored, world(provider)) }
   }
 
+  const launchOf: Client['launchOf'] = async (url) => {
+    const { state } = readCallback(url)
+    const launched = state === undefined ? undefined : await loadLaunch(platform, launchKey(state))
+    return { known: launched !== undefined, returnTo: launched?.pending.returnTo }
+  }
+
   return Object.freeze({
     providers,
     plan,
@@ -317,12 +325,9 @@ export function createClient(options: ClientOptions): Client {
       )
     },
 
-    async returnTo(url: string): Promise<string | undefined> {
-      const { state } = readCallback(url)
-      return state === undefined
-        ? undefined
-        : (await loadLaunch(platform, launchKey(state)))?.pending.returnTo
-    },
+    returnTo: async (url: string) => (await launchOf(url)).returnTo,
+
+    launchOf,
 
     async connections(
       filter: { readonly participant?: string; readonly provider?: string } = {},

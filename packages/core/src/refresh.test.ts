@@ -22,9 +22,7 @@ const codeOf = async (work: Promise<unknown>): Promise<string> => {
 type Step = 'serve' | 'cut-before' | 'cut-after' | 'half' | number
 
 /** A server that rotates refresh tokens, and revokes all of a grant when a used one comes again. */
-async function rotating(
-  options: { readonly grace?: boolean } & Partial<Platform> = {},
-): Promise<
+async function rotating(options: { readonly grace?: boolean } & Partial<Platform> = {}): Promise<
   ScriptedEhr & {
     readonly clock: ManualClock
     readonly steps: Step[]
