@@ -6,6 +6,7 @@ export default defineConfig({
     'smart/index': 'src/smart/index.ts',
     confidential: 'src/confidential.ts',
     'fhir-kit': 'src/fhir-kit.ts',
+    installation: 'src/installation.ts',
     'testing/index': 'src/testing/index.ts',
     'vendors/index': 'src/vendors/index.ts',
   },

@@ -44,7 +44,7 @@ export function testsIn(text) {
     const inner = call?.kind === 'describe' ? [...around, ...idsOf(call.title)] : around
     ts.forEachChild(node, (child) => visit(child, inner))
   }
-  visit(ts.createSourceFile('test.ts', text, ts.ScriptTarget.Latest, true, ts.ScriptKind.TSX), [])
+  visit(ts.createSourceFile('test.ts', text, ts.ScriptTarget.Latest, true), [])
   return tests
 }
 

@@ -5,14 +5,8 @@ import { type ScriptedEhr, scriptedEhr, tokens } from '../test-support/ehr.js'
 import { json } from '../test-support/server.js'
 import { clientSecret } from './confidential.js'
 import { fhirKit } from './fhir-kit.js'
-import {
-  type Connection,
-  createClient,
-  introspect,
-  isSmartError,
-  renewByInstallation,
-  usCore,
-} from './index.js'
+import { type Connection, createClient, introspect, isSmartError, usCore } from './index.js'
+import { renewByInstallation } from './installation.js'
 import { createTransport, registerClient, Secret } from './smart/index.js'
 import { testPlatform } from './testing/index.js'
 import { epic } from './vendors/index.js'

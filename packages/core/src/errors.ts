@@ -58,7 +58,8 @@ const codes = {
     'SHARE_REFUSED',
     'SHARE_RECEIPT_INVALID',
   ],
-} as const satisfies Record<Remedy, readonly string[]>
+} as const
+codes satisfies Record<Remedy, readonly string[]>
 
 export type ErrorCode = (typeof codes)[Remedy][number]
 

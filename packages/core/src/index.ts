@@ -40,7 +40,6 @@ export {
   type AppStateValues,
   appState,
 } from './app-state.js'
-export { type InstallationOptions, renewByInstallation } from './installation.js'
 export type { MissingScope, ScopeComparison } from './smart/scopes.js'
 export { loadStyle, type SmartStyle } from './style.js'
 export { readUser } from './user.js'

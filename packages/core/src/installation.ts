@@ -1,3 +1,8 @@
+/**
+ * Lasting access for public apps at providers that give it to registered installations only.
+ *
+ * @module
+ */
 import { type Connection, coreOf, openConnection } from './connection.js'
 import { SmartError } from './errors.js'
 import { signJwt } from './smart/jws.js'

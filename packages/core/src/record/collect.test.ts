@@ -126,7 +126,7 @@ test('F10 an OperationOutcome with an error among the results makes the class tr
   expect(row(record, 'Laboratory')).toMatchObject({ status: 'truncated', count: 2, reason: 'suppressed' })
 })
 
-test('F11 warnings beside the data are in the row, each once', async () => {
+test('L-06 F11 warnings beside the data are in the row, each once', async () => {
   const outcomes: Page['outcomes'] = [{ severity: 'warning', code: 'suppressed', detail: '4119' }]
   const record = await collect(
     reader({
