@@ -16,7 +16,7 @@ interface News {
 }
 
 /** Opens the window: before anything is awaited, since browsers allow it in a click only. */
-export function openWindow(features = plainWindow): Window | undefined {
+export function openWindow(features: string = plainWindow): Window | undefined {
   try {
     return globalThis.open('about:blank', `s4s-${Date.now().toString(36)}`, features) ?? undefined
   } catch {
