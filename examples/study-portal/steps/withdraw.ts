@@ -142,7 +142,9 @@ function accessRows({ access }: Withdrawal): HTMLElement[] {
     const why =
       server === 'not-offered'
         ? 'has no way for us to end access.'
-        : 'did not answer when we asked it to end our access.'
+        : server === 'queued'
+          ? 'did not answer. It is asked again the next time you connect here.'
+          : 'did not answer when we asked it to end our access.'
     const link =
       manageUrl !== undefined && el('a', { href: manageUrl, rel: 'noreferrer' }, `End it at ${name}`)
     return outcome(

@@ -27,13 +27,16 @@ describe('the request', () => {
     expect(parameters.get('scope')?.split(' ')).toContain('launch/patient')
   })
 
-  test.each(['/fhir', '/fhir/', '/Fhir/R4/'])('A-08 E-03 aud is the base %s as it is configured', async (path) => {
-    const { client, server } = await ehr({ path })
-    const parameters = asked((await client.authorize('mercy')).url)
-    expect(parameters.get('aud')).toBe(server.url + path)
-    const launch = await client.launch(`https://app.example/launch?iss=${server.url}${path}&launch=1`)
-    expect(asked(launch.url).get('aud')).toBe(server.url + path)
-  })
+  test.each(['/fhir', '/fhir/', '/Fhir/R4/'])(
+    'A-08 E-03 aud is the base %s as it is configured',
+    async (path) => {
+      const { client, server } = await ehr({ path })
+      const parameters = asked((await client.authorize('mercy')).url)
+      expect(parameters.get('aud')).toBe(server.url + path)
+      const launch = await client.launch(`https://app.example/launch?iss=${server.url}${path}&launch=1`)
+      expect(asked(launch.url).get('aud')).toBe(server.url + path)
+    },
+  )
 
   test('A-13 A-11 the verifier has 43 unreserved characters, is new each time, and its digest is the challenge', async () => {
     const { client, approve, tokenRequests } = await ehr()

@@ -214,16 +214,14 @@ describe('it answers as fetch does', () => {
         body += chunk
       })
       request.on('end', () =>
-        response
-          .writeHead(201, { 'x-a': ['1', '2'], etag: 'W/"1"' })
-          .end(
-            JSON.stringify({
-              method: request.method,
-              url: request.url,
-              body,
-              type: request.headers['content-type'],
-            }),
-          ),
+        response.writeHead(201, { 'x-a': ['1', '2'], etag: 'W/"1"' }).end(
+          JSON.stringify({
+            method: request.method,
+            url: request.url,
+            body,
+            type: request.headers['content-type'],
+          }),
+        ),
       )
     }
     for (const fetch of [here, globalThis.fetch]) {
