@@ -142,15 +142,14 @@ function accessRows({ access }: Withdrawal): HTMLElement[] {
     const why =
       server === 'not-offered'
         ? 'has no way for us to end access.'
-        : server === 'queued'
-          ? 'did not answer. It is asked again the next time you connect here.'
-          : 'did not answer when we asked it to end our access.'
+        : 'did not answer when we asked it to end our access.'
+    const again = server === 'queued' ? ' It is asked again when you next connect here.' : ''
     const link =
       manageUrl !== undefined && el('a', { href: manageUrl, rel: 'noreferrer' }, `End it at ${name}`)
     return outcome(
       false,
       name,
-      `${why} We deleted our key to your record, so this page can no longer read it. To end access there too, sign in at ${name}.`,
+      `${why}${again} We deleted our key to your record, so this page can no longer read it. To end access there too, sign in at ${name}.`,
       link,
     )
   })
