@@ -1,5 +1,6 @@
 import {
   type AccessWanted,
+  type Client,
   type Connection,
   createClient,
   type IdentityCheck,
@@ -76,6 +77,8 @@ export interface BrowserClient {
   connections(filter?: { readonly provider?: string }): Promise<Connection[]>
   /** `memory` when this browser keeps nothing: connections end with the page. */
   storage(): Promise<StoreKind>
+  /** The core's client, for what else it can do. */
+  readonly client: Client
   /** Forgets every connection in this browser, without telling a provider: `connection.revoke()` does that. */
   forget(): Promise<void>
 }
@@ -169,6 +172,7 @@ export function createBrowserClient(options: BrowserClientOptions): BrowserClien
   return Object.freeze({
     providers: client.providers,
     plan,
+    client,
 
     connect,
 

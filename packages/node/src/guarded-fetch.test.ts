@@ -276,6 +276,42 @@ describe('it answers as fetch does', () => {
     await expect(response.text()).rejects.toThrow()
   })
 
+  test('F66 G-05 a connection that rests and is closed costs a read nothing, and a form has one of its own', async () => {
+    const sockets = new Set<unknown>()
+    let close = false
+    answer = (request, response) => {
+      sockets.add(request.socket)
+      response.end('x')
+      // Closed as soon as it rests, without a word.
+      if (close) setTimeout(() => request.socket.destroy(), 1)
+    }
+    await (await here(there())).text()
+    await (await here(there())).text()
+    expect(sockets.size).toBe(1)
+    close = true
+    for (let n = 0; n < 50; n++) expect(await (await here(there())).text()).toBe('x')
+    close = false
+    sockets.clear()
+    for (let n = 0; n < 3; n++) await (await here(there(), { method: 'POST', body: 'a=b' })).text()
+    expect(sockets.size).toBe(3)
+  })
+
+  test('J-11 K-04 U-01 TLS is 1.2 or newer', async () => {
+    const { createServer: createTls } = await import('node:tls')
+    const offered: (string | null)[] = []
+    const old = createTls(
+      { maxVersion: 'TLSv1.1', minVersion: 'TLSv1', ciphers: 'ALL:@SECLEVEL=0' },
+      () => {},
+    )
+    old.on('tlsClientError', (error) => offered.push((error as { code?: string }).code ?? null))
+    await new Promise<void>((resolve) => old.listen(0, '127.0.0.1', resolve))
+    const { port: tls } = old.address() as AddressInfo
+    await expect(here(`https://127.0.0.1:${tls}/`)).rejects.toThrow(TypeError)
+    await expect.poll(() => offered.length).toBe(1)
+    expect(offered[0]).toMatch(/UNSUPPORTED_PROTOCOL|NO_SHARED_CIPHER|VERSION/)
+    old.close()
+  })
+
   test('F58 a closed port is a failed fetch', async () => {
     await expect(here('http://127.0.0.1:1/')).rejects.toThrow(TypeError)
   })

@@ -42,7 +42,7 @@ export function guardedFetch(options: GuardedFetchOptions = {}): Fetch {
       headers: { 'accept-encoding': 'gzip, deflate, br', ...headers },
       body: init.body ?? (request ? new Uint8Array(await request.arrayBuffer()) : undefined),
       signal: init.signal ?? request?.signal,
-      agent: (allowed ? agents.open : agents.guarded)[url.protocol === 'https:' ? 'https' : 'http'],
+      agents: allowed ? agents.open : agents.guarded,
     })
   }
 }
@@ -52,11 +52,15 @@ interface Sending {
   readonly headers: Record<string, string>
   readonly body: unknown
   readonly signal: AbortSignal | null | undefined
-  readonly agent: HttpAgent
+  readonly agents: Agents
 }
 
-function send(url: URL, sending: Sending): Promise<Response> {
-  const { method, headers, body, signal, agent } = sending
+function send(url: URL, sending: Sending, again = true): Promise<Response> {
+  const { method, headers, body, signal, agents } = sending
+  // A server may close a connection that rests just when it is used again. What only reads is sent once more;
+  // whatever else has a connection of its own, so that a code or a refresh token never meets that.
+  const reads = method === 'GET' || method === 'HEAD'
+  const agent = agents[`${url.protocol === 'https:' ? 'https' : 'http'}${reads ? '' : 'Once'}`]
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason)
     const bytes = typeof body === 'string' || body instanceof Uint8Array ? Buffer.from(body) : undefined
@@ -69,7 +73,11 @@ function send(url: URL, sending: Sending): Promise<Response> {
     const abort = (): void => void request.destroy(signal?.reason)
     signal?.addEventListener('abort', abort, { once: true })
     request.on('close', () => signal?.removeEventListener('abort', abort))
-    request.on('error', (error) => reject(signal?.aborted ? signal.reason : failed(error)))
+    request.on('error', (error) => {
+      if (signal?.aborted) reject(signal.reason)
+      else if (again && reads && request.reusedSocket) send(url, sending, false).then(resolve, reject)
+      else reject(failed(error))
+    })
     request.on('response', (message) => {
       try {
         resolve(toResponse(message, method))
@@ -114,12 +122,13 @@ function decoded(message: IncomingMessage): Readable {
   return message.pipe(decoder)
 }
 
-function agentsWith(lookup: LookupFunction): { readonly http: HttpAgent; readonly https: HttpAgent } {
-  const settings = { keepAlive: true, maxSockets: 64, lookup }
-  return {
-    http: new HttpAgent(settings),
-    https: new HttpsAgent({ ...settings, minVersion: 'TLSv1.2' }) as HttpAgent,
-  }
+type Agents = Readonly<Record<'http' | 'https' | 'httpOnce' | 'httpsOnce', HttpAgent>>
+
+function agentsWith(lookup: LookupFunction): Agents {
+  const http = (keepAlive: boolean): HttpAgent => new HttpAgent({ keepAlive, maxSockets: 64, lookup })
+  const https = (keepAlive: boolean): HttpAgent =>
+    new HttpsAgent({ keepAlive, maxSockets: 64, lookup, minVersion: 'TLSv1.2' }) as HttpAgent
+  return { http: http(true), https: https(true), httpOnce: http(false), httpsOnce: https(false) }
 }
 
 // The connection is made to what this answers, so a name cannot mean another address a moment later.

@@ -106,7 +106,8 @@ async function validate(request: IdentityRequest, clockTolerance: number): Promi
     [oauth.clockTolerance]: clockTolerance,
     [oauth.clockSkew]: Math.round((transport.serverNow(endpoints.token) - ambientClock.now()) / 1000),
   }
-  const response = Response.json({ access_token: 'none', token_type: 'bearer', id_token: jwt })
+  const answer = JSON.stringify({ access_token: 'none', token_type: 'bearer', id_token: jwt })
+  const response = new Response(answer, { headers: { 'content-type': 'application/json' } })
   const options = { requireIdToken: true, ...(nonce === undefined ? {} : { expectedNonce: nonce }) }
   let claims: oauth.IDToken | undefined
   try {
