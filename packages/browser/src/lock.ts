@@ -1,13 +1,15 @@
 import type { Lock } from '@s4s/core'
+import { leaseLock } from './lease.js'
 
 /**
- * Makes a lock among all tabs of the origin. A browser without Web Locks, or a page that may not use them, gets a
- * queue among the callers of this page.
+ * Makes a lock among all tabs of the origin: of Web Locks, or of leases in IndexedDB where a browser lacks them or a
+ * page may not use them. In a browser that keeps nothing either, it is a queue among the callers of this page.
  *
  * @see https://www.w3.org/TR/web-locks/
  */
 export function browserLock(): Lock {
-  const queue = pageQueue()
+  const [inPage, lease] = [pageQueue(), leaseLock()]
+  const queue: Lock = (name, work) => inPage(name, () => lease(name, work))
   return async <T>(name: string, work: () => Promise<T>): Promise<T> => {
     const locks: LockManager | undefined = globalThis.navigator?.locks
     if (!locks) return queue(name, work)

@@ -201,7 +201,7 @@ function fingerprint(stored: unknown): string {
  * Browsers close a database under memory pressure or after sleep, without saying so: then it is opened once more.
  * What is written is on the disk when its promise resolves: a rotated refresh token must outlive a power cut.
  */
-function reopening(name: string): UseStore {
+export function reopening(name: string): UseStore {
   let use = createStore(name, storeName)
   const run: UseStore = (mode, callback) =>
     use('readonly', (store) => {
