@@ -356,6 +356,16 @@ describe.skipIf(noChromium !== undefined)('in a real browser', () => {
       expect(page.url()).toBe(`${app.url}/`)
     })
 
+    test('comes back also where a browser has no channels between pages', async () => {
+      await context.addInitScript(() => {
+        Object.defineProperty(globalThis, 'BroadcastChannel', { value: undefined })
+      })
+      await page.goto(`${app.url}/`)
+      await ready(page)
+      expect(await inWindow((popup) => answer(popup, 'Approve'))).toBe('connected leo')
+      expect(exchanges()).toBe(1)
+    })
+
     test('C-05 a no is a no', async () => {
       expect(await inWindow((popup) => answer(popup, 'Do not approve'))).toBe('AUTHORIZATION_DENIED')
     })

@@ -1,6 +1,5 @@
 import { type Lock, SmartError } from '@s4s/core'
-import { promisifyRequest } from 'idb-keyval'
-import { reopening } from './store.js'
+import { promisifyRequest, reopening } from './store.js'
 
 /** A page that was frozen or has crashed keeps the others waiting for this long. Milliseconds. */
 const term = 15_000
@@ -77,7 +76,7 @@ export function leaseLock(): Lock {
 }
 
 const pause = (milliseconds: number): Promise<void> =>
-  new Promise((resolve) => setTimeout(resolve, milliseconds * (0.5 + Math.random() / 2)))
+  new Promise((resolve) => setTimeout(resolve, milliseconds))
 
 function tooLate(): SmartError {
   return new SmartError(

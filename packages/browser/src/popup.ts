@@ -36,7 +36,7 @@ export async function windowAnswer(
   wanted: { readonly state: string; readonly expiresAt: Date; readonly signal?: AbortSignal },
 ): Promise<string> {
   const { state, expiresAt, signal } = wanted
-  const channel = new BroadcastChannel(name)
+  const channel = channelOf(name)
   const over = new AbortController()
   try {
     return await new Promise<string>((resolve, reject) => {
@@ -44,17 +44,11 @@ export async function windowAnswer(
         const url = urlOf(data, 'callback')
         if (url === undefined || stateOf(url) !== state) return
         const taken: News = { s4s: 'taken', url }
-        channel.postMessage(taken)
+        channel?.postMessage(taken)
+        popup.postMessage(taken, globalThis.location.origin)
         resolve(url)
       }
-      channel.onmessage = ({ data }) => hear(data)
-      globalThis.addEventListener(
-        'message',
-        ({ origin, data }) => {
-          if (origin === globalThis.location.origin) hear(data)
-        },
-        { signal: over.signal },
-      )
+      listen(channel, hear, over.signal)
       watch(popup, over.signal, () =>
         reject(new SmartError('AUTHORIZATION_POPUP_CLOSED', 'the sign-in window was closed')),
       )
@@ -68,7 +62,7 @@ export async function windowAnswer(
   } finally {
     over.abort()
     // The window may still be waiting to hear that it was heard.
-    setTimeout(() => channel.close(), patience)
+    setTimeout(() => channel?.close(), patience)
   }
 }
 
@@ -100,14 +94,16 @@ function isOurs(popup: Window): boolean {
 
 /** In the window: hands its callback to the page that opened it. False when that page is gone. */
 export async function handOver(url: string, name: string): Promise<boolean> {
-  const channel = new BroadcastChannel(name)
+  const channel = channelOf(name)
+  const over = new AbortController()
   try {
     return await new Promise<boolean>((resolve) => {
-      channel.onmessage = ({ data }) => {
+      const hear = (data: unknown): void => {
         if (urlOf(data, 'taken') === url) resolve(true)
       }
+      listen(channel, hear, over.signal)
       const news: News = { s4s: 'callback', url }
-      channel.postMessage(news)
+      channel?.postMessage(news)
       try {
         globalThis.opener?.postMessage(news, globalThis.location.origin)
       } catch {
@@ -116,7 +112,33 @@ export async function handOver(url: string, name: string): Promise<boolean> {
       setTimeout(() => resolve(false), patience)
     })
   } finally {
-    channel.close()
+    over.abort()
+    channel?.close()
+  }
+}
+
+// Both ways of hearing are for our own origin only.
+function listen(
+  channel: BroadcastChannel | undefined,
+  hear: (data: unknown) => void,
+  signal: AbortSignal,
+): void {
+  if (channel) channel.onmessage = ({ data }) => hear(data)
+  globalThis.addEventListener?.(
+    'message',
+    ({ origin, data }) => {
+      if (origin === globalThis.location.origin) hear(data)
+    },
+    { signal },
+  )
+}
+
+// Missing in old browsers, and refused where storage is.
+function channelOf(name: string): BroadcastChannel | undefined {
+  try {
+    return new BroadcastChannel(name)
+  } catch {
+    return undefined
   }
 }
 

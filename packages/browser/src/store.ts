@@ -2,6 +2,9 @@ import type { Store } from '@s4s/core'
 import { createStore, promisifyRequest, type UseStore } from 'idb-keyval'
 import { pageStore } from './memory.js'
 
+// The one door to this library.
+export { promisifyRequest }
+
 /** Where values live: sealed in IndexedDB, or only in this page because the browser refuses to keep them. */
 export type StoreKind = 'sealed' | 'memory'
 
