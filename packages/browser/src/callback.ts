@@ -44,8 +44,8 @@ export function takeCallback(redirectUri: string, url?: string): Arrival | undef
   })
 }
 
-// Another page of the app may have a `code` or an `error` in its address that is none of ours.
-function isFor(url: string, redirectUri: string): boolean {
+/** False for another page of the app, which may have a `code` or an `error` in its address that is none of ours. */
+export function isFor(url: string, redirectUri: string): boolean {
   if (!isCallback(url)) return false
   const [arrived, registered] = [new URL(url), new URL(redirectUri)]
   return (

@@ -5,6 +5,7 @@ import {
   createClient,
   type IdentityCheck,
   isLaunch,
+  isSmartError,
   type Plan,
   type Platform,
   type Provider,
@@ -13,9 +14,9 @@ import {
 import { type Arrival, takeCallback } from './callback.js'
 import { isFramed, leaveFor } from './leave.js'
 import { browserPlatform } from './platform.js'
-import { handOver, openWindow, popupMark, windowAnswer } from './popup.js'
+import { closedWindow, handOver, openWindow, popupMark, windowAnswer } from './popup.js'
 import { sessionItem } from './session.js'
-import type { BrowserStore, StoreKind } from './store.js'
+import { type BrowserStore, keepStorage, type StoreKind } from './store.js'
 
 export interface BrowserClientOptions {
   /** Absolute, as registered with every provider: the page that calls `handleRedirect`. */
@@ -39,6 +40,12 @@ export interface ConnectOptions {
   readonly signal?: AbortSignal
 }
 
+export interface PopupOptions {
+  /** Of the window, as for `window.open`. */
+  readonly features?: string
+  readonly signal?: AbortSignal
+}
+
 /** Connects the participant at this browser with providers. */
 export interface BrowserClient {
   readonly providers: readonly Provider[]
@@ -56,10 +63,7 @@ export interface BrowserClient {
    *
    * @throws SmartError `AUTHORIZATION_POPUP_CLOSED`, `AUTHORIZATION_*`, `TOKEN_*`, and those of `connect`
    */
-  connectInPopup(
-    provider: string,
-    options?: { readonly features?: string; readonly signal?: AbortSignal },
-  ): Promise<Connection | undefined>
+  connectInPopup(provider: string, options?: PopupOptions): Promise<Connection | undefined>
   /**
    * Makes a connection of the callback that the page was opened with; undefined on an ordinary visit. May be called
    * any number of times: the code is sent once, and leaves the address bar before anything else happens.
@@ -83,6 +87,16 @@ export interface BrowserClient {
   forget(): Promise<void>
 }
 
+interface SignInWindow {
+  readonly provider: string
+  readonly popup: Window
+  readonly answer: Promise<Connection>
+  end(): void
+}
+
+// What a launch of this page has come to when it was no connection, for every client of the page.
+let lastRefusal: { readonly id: string; readonly error: unknown } | undefined
+
 /**
  * Makes a client for a page.
  *
@@ -105,11 +119,11 @@ export function createBrowserClient(options: BrowserClientOptions): BrowserClien
     ...(access === undefined ? {} : { access }),
     ...(identity ? { identity } : {}),
   })
-  const channel = `s4s ${redirectUri}`
 
   const leaving = new Map<string, Promise<void>>()
   const arriving = new Map<string, Promise<Connection | undefined>>()
   let latest: Connection | undefined
+  let signIn: SignInWindow | undefined
 
   // A second click while the first is under way is the same wish.
   const once = (name: string, work: () => Promise<void>): Promise<void> => {
@@ -136,20 +150,39 @@ export function createBrowserClient(options: BrowserClientOptions): BrowserClien
     )
   }
 
-  const arrive = async ({ url, settle }: Arrival): Promise<Connection | undefined> => {
-    const { returnTo, known } = await client.launchOf(url).catch(() => ({ known: true, returnTo: undefined }))
-    // A launch that another page began, in whose window this is.
-    if ((returnTo === popupMark || !known) && (await handOver(url, channel))) {
+  // Storage that browsers may empty when they need room is asked to stay; most answer by themselves.
+  const made = (connection: Connection): Connection => {
+    latest = connection
+    void keepStorage()
+    return connection
+  }
+
+  // A launch that another page began, in whose window this is. Only memory knows nothing of what that page knows.
+  const isForOpener = async ({ known, returnTo }: Awaited<ReturnType<typeof client.launchOf>>) =>
+    returnTo === popupMark || (!known && (globalThis.opener != null || (await storage()) === 'memory'))
+
+  const arrive = async ({ url, id, settle }: Arrival): Promise<Connection | undefined> => {
+    const launched = await client.launchOf(url).catch(() => ({ known: true, returnTo: undefined }))
+    if ((await isForOpener(launched)) && (await handOver(url, redirectUri))) {
       settle()
       globalThis.close()
       return undefined
     }
     try {
-      latest = await client.callback(url)
-      return latest
+      return made(await client.callback(url))
+    } catch (error) {
+      if (!isSmartError(error) || error.code !== 'AUTHORIZATION_STATE_UNKNOWN') {
+        lastRefusal = { id, error }
+        throw error
+      }
+      // Another client of this page was told first, and the launch is over: the answer is the same.
+      if (lastRefusal?.id === id) throw lastRefusal.error
+      // Its connection was made here, and has been ended since: this is an ordinary visit.
+      if (error.subject !== undefined) return undefined
+      throw error
     } finally {
       settle()
-      if (returnTo !== undefined && returnTo !== popupMark) showAddress(returnTo)
+      if (launched.returnTo !== undefined && launched.returnTo !== popupMark) showAddress(launched.returnTo)
     }
   }
 
@@ -176,25 +209,44 @@ export function createBrowserClient(options: BrowserClientOptions): BrowserClien
 
     connect,
 
-    async connectInPopup(
-      provider: string,
-      wanted: { readonly features?: string; readonly signal?: AbortSignal } = {},
-    ): Promise<Connection | undefined> {
+    async connectInPopup(provider: string, wanted: PopupOptions = {}): Promise<Connection | undefined> {
       needsToBeSeen()
-      const { features, ...waiting } = wanted
+      // A second click brings the window back to the front; one that is closed, or cut off, begins anew.
+      if (signIn?.provider === provider && !signIn.popup.closed) {
+        signIn.popup.focus()
+        return signIn.answer
+      }
+      signIn?.end()
+      const { features, signal } = wanted
       const popup = openWindow(features)
       if (!popup) {
-        await connect(provider, waiting)
+        await connect(provider, signal ? { signal } : {})
         return undefined
       }
-      try {
-        const authorization = await client.authorize(provider, { returnTo: popupMark, ...waiting })
+      const over = new AbortController()
+      const end = (): void => over.abort(closedWindow())
+      const follow = (): void => over.abort(signal?.reason)
+      signal?.addEventListener('abort', follow, over)
+      if (signal?.aborted) follow()
+      const work = async (): Promise<Connection> => {
+        const authorization = await client.authorize(provider, { returnTo: popupMark, signal: over.signal })
+        if (popup.closed) end()
+        over.signal.throwIfAborted()
         leaveFor(authorization, popup)
-        latest = await client.callback(await windowAnswer(popup, channel, { ...authorization, ...waiting }))
-        return latest
-      } finally {
-        popup.close()
+        return made(await client.callback(await windowAnswer(popup, redirectUri, authorization, over.signal)))
       }
+      const mine = {
+        provider,
+        popup,
+        end,
+        answer: work().finally(() => {
+          popup.close()
+          over.abort()
+          if (signIn === mine) signIn = undefined
+        }),
+      }
+      signIn = mine
+      return mine.answer
     },
 
     async handleRedirect(url?: string): Promise<Connection | undefined> {

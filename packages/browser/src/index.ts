@@ -9,6 +9,7 @@ export {
   type BrowserClientOptions,
   type ConnectOptions,
   createBrowserClient,
+  type PopupOptions,
 } from './client.js'
 export { browserLock } from './lock.js'
 export { type BrowserPlatform, browserPlatform } from './platform.js'

@@ -25,12 +25,13 @@ function submit(action: string, fields: Readonly<Record<string, string>>, target
   form.remove()
 }
 
-/** True in a frame of another site, where a participant cannot see who they are clicking for. */
+/** True in a frame of another site, at whatever depth: there a participant cannot see who they are clicking for. */
 export function isFramed(): boolean {
   try {
-    return (
-      globalThis.top !== globalThis.self && globalThis.top?.location.origin !== globalThis.location.origin
-    )
+    let { self } = globalThis as { self: Window }
+    for (; self.parent !== self; self = self.parent)
+      if (self.parent.location.origin !== globalThis.location.origin) return true
+    return false
   } catch {
     return true
   }

@@ -1,4 +1,5 @@
 import { SmartError } from '@s4s/core'
+import { isFor } from './callback.js'
 
 /** What a launch in a window of its own goes back to: the page that opened it. */
 export const popupMark = 's4s:popup'
@@ -18,7 +19,8 @@ interface News {
 /** Opens the window: before anything is awaited, since browsers allow it in a click only. */
 export function openWindow(features: string = plainWindow): Window | undefined {
   try {
-    return globalThis.open('about:blank', `s4s-${Date.now().toString(36)}`, features) ?? undefined
+    const popup = globalThis.open('about:blank', `s4s-${Date.now().toString(36)}`, features)
+    return popup && !popup.closed ? popup : undefined
   } catch {
     return undefined
   }
@@ -32,32 +34,31 @@ export function openWindow(features: string = plainWindow): Window | undefined {
  */
 export async function windowAnswer(
   popup: Window,
-  name: string,
-  wanted: { readonly state: string; readonly expiresAt: Date; readonly signal?: AbortSignal },
+  redirectUri: string,
+  { state, expiresAt }: { readonly state: string; readonly expiresAt: Date },
+  signal: AbortSignal,
 ): Promise<string> {
-  const { state, expiresAt, signal } = wanted
-  const channel = channelOf(name)
+  const channel = channelOf(redirectUri)
   const over = new AbortController()
   try {
     return await new Promise<string>((resolve, reject) => {
-      const hear = (data: unknown): void => {
+      const hear = ({ data, origin, source }: MessageEvent): void => {
         const url = urlOf(data, 'callback')
-        if (url === undefined || stateOf(url) !== state) return
-        const taken: News = { s4s: 'taken', url }
-        channel?.postMessage(taken)
-        popup.postMessage(taken, globalThis.location.origin)
+        if (origin !== globalThis.location.origin || url === undefined || !isFor(url, redirectUri)) return
+        if (new URL(url).searchParams.get('state') !== state) return
+        // Both ways, since each may be cut: the one by a COOP header, the other by storage kept apart for frames.
+        tell({ s4s: 'taken', url }, channel, source as Window | null)
         resolve(url)
       }
-      listen(channel, hear, over.signal)
-      watch(popup, over.signal, () =>
-        reject(new SmartError('AUTHORIZATION_POPUP_CLOSED', 'the sign-in window was closed')),
-      )
+      if (channel) channel.onmessage = hear
+      globalThis.addEventListener('message', hear, over)
+      watch(popup, over.signal, () => reject(closedWindow()))
       const late = setTimeout(
         () => reject(new SmartError('AUTHORIZATION_EXPIRED', 'nobody came back from the sign-in window')),
         expiresAt.getTime() - Date.now(),
       )
       over.signal.addEventListener('abort', () => clearTimeout(late))
-      signal?.addEventListener('abort', () => reject(signal.reason), { signal: over.signal })
+      signal.addEventListener('abort', () => reject(signal.reason), over)
     })
   } finally {
     over.abort()
@@ -66,8 +67,14 @@ export async function windowAnswer(
   }
 }
 
-// A window that a COOP header cut off says at once that it is closed, before it was ever seen at another origin. It is
-// not; then only an answer, the signal or the end of the launch is the end.
+/** The error of a wait that the participant has ended. */
+export function closedWindow(): SmartError {
+  return new SmartError('AUTHORIZATION_POPUP_CLOSED', 'the sign-in window was closed')
+}
+
+// A window that a COOP header cut off says that it is closed, at once, or at a later page of the provider. At once:
+// before it was ever seen at another origin. Then only an answer, the signal or the end of the launch is the end.
+// Later: the participant still looks at it, and not at this page.
 function watch(popup: Window, over: AbortSignal, closed: () => void): void {
   let away = false
   let gone = 0
@@ -79,7 +86,7 @@ function watch(popup: Window, over: AbortSignal, closed: () => void): void {
     }
     gone += glance
     if (!away) clearInterval(timer)
-    else if (gone > grace) closed()
+    else if (gone > grace && document.hasFocus()) closed()
   }, glance)
   over.addEventListener('abort', () => clearInterval(timer))
 }
@@ -93,22 +100,17 @@ function isOurs(popup: Window): boolean {
 }
 
 /** In the window: hands its callback to the page that opened it. False when that page is gone. */
-export async function handOver(url: string, name: string): Promise<boolean> {
-  const channel = channelOf(name)
+export async function handOver(url: string, redirectUri: string): Promise<boolean> {
+  const channel = channelOf(redirectUri)
   const over = new AbortController()
   try {
     return await new Promise<boolean>((resolve) => {
-      const hear = (data: unknown): void => {
-        if (urlOf(data, 'taken') === url) resolve(true)
+      const hear = ({ data, origin }: MessageEvent): void => {
+        if (origin === globalThis.location.origin && urlOf(data, 'taken') === url) resolve(true)
       }
-      listen(channel, hear, over.signal)
-      const news: News = { s4s: 'callback', url }
-      channel?.postMessage(news)
-      try {
-        globalThis.opener?.postMessage(news, globalThis.location.origin)
-      } catch {
-        // An opener of another origin has no part in this.
-      }
+      if (channel) channel.onmessage = hear
+      globalThis.addEventListener?.('message', hear, over)
+      tell({ s4s: 'callback', url }, channel, globalThis.opener)
       setTimeout(() => resolve(false), patience)
     })
   } finally {
@@ -117,40 +119,23 @@ export async function handOver(url: string, name: string): Promise<boolean> {
   }
 }
 
-// Both ways of hearing are for our own origin only.
-function listen(
-  channel: BroadcastChannel | undefined,
-  hear: (data: unknown) => void,
-  signal: AbortSignal,
-): void {
-  if (channel) channel.onmessage = ({ data }) => hear(data)
-  globalThis.addEventListener?.(
-    'message',
-    ({ origin, data }) => {
-      if (origin === globalThis.location.origin) hear(data)
-    },
-    { signal },
-  )
-}
-
 // Missing in old browsers, and refused where storage is.
-function channelOf(name: string): BroadcastChannel | undefined {
+function channelOf(redirectUri: string): BroadcastChannel | undefined {
   try {
-    return new BroadcastChannel(name)
+    return new BroadcastChannel(`s4s ${redirectUri}`)
   } catch {
     return undefined
   }
 }
 
-function urlOf(data: unknown, what: News['s4s']): string | undefined {
-  const { s4s, url } = (data ?? {}) as Partial<News>
-  return s4s === what && typeof url === 'string' && url.length < 20_000 ? url : undefined
+function tell(news: News, channel: BroadcastChannel | undefined, page: Window | null | undefined): void {
+  channel?.postMessage(news)
+  page?.postMessage(news, globalThis.location.origin)
 }
 
-function stateOf(url: string): string | null {
-  try {
-    return new URL(url).searchParams.get('state')
-  } catch {
-    return null
-  }
+function urlOf(data: unknown, what: News['s4s']): string | undefined {
+  const { s4s, url, ...more } = (data ?? {}) as Partial<News>
+  const exact =
+    s4s === what && typeof url === 'string' && url.length < 20_000 && Object.keys(more).length === 0
+  return exact ? url : undefined
 }

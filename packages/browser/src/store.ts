@@ -53,6 +53,16 @@ export function browserStore(options: BrowserStoreOptions = {}): BrowserStore {
   } satisfies BrowserStore)
 }
 
+/** Asks the browser to keep what this origin stores, also when it needs room. No answer changes anything. */
+export async function keepStorage(): Promise<void> {
+  const { storage } = globalThis.navigator ?? {}
+  try {
+    if (!(await storage?.persisted?.())) await storage?.persist?.()
+  } catch {
+    // Then it may be emptied, as everything was until now.
+  }
+}
+
 interface Backend extends Store {
   readonly kind: StoreKind
   clear(): Promise<void>
