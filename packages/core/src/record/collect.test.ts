@@ -175,7 +175,7 @@ test('F18 where only the version id tells, 10 is newer than 9', async () => {
   }
 })
 
-test('a class of which one query was refused is truncated if others brought something, else refused', async () => {
+test('L-09 a class of which one query was refused is truncated if others brought something, else refused', async () => {
   const plan = usCore.only('Tests and Imaging')
   const refusing = (found: Resource[]) => (_type: string, search: { category?: unknown }) =>
     String(search.category).endsWith('|therapy') ? [error('FHIR_FORBIDDEN')] : [pageOf(found)]

@@ -1,0 +1,32 @@
+// What the tests of a file run against, as its imports tell.
+import ts from 'typescript'
+
+const kinds = [
+  ['the sandbox (oidc-provider)', /^@s4s\/sandbox|\/town\.js$/],
+  ['a scripted server over sockets', /test-support\/(ehr|server)\.js$|^node:(http|https|net|tls)$/],
+  ['a simulated browser', /^\.\.\/test-support\/browser\.js$/],
+  ['processes of their own', /^node:child_process$|test-support\/child\.js$/],
+  ['files on disk', /^node:fs/],
+  ['properties', /^fast-check$/],
+]
+// Nothing that reaches out of the process.
+const pure =
+  /^(vitest|fast-check|jose|(?!.*test-support)\..*|node:(assert.*|buffer|crypto|module|os|path|url|util|v8|vm|zlib))$/
+
+/**
+ * In words; throws for a file of which it cannot be told.
+ *
+ * @param {string} file
+ * @param {string} text
+ * @returns {string}
+ */
+export function groundOf(file, text) {
+  if (file.endsWith('.chromium.ts')) return 'Chromium, on the sandbox'
+  const imports = ts.preProcessFile(text).importedFiles.map(({ fileName }) => fileName)
+  const found = kinds.filter(([, pattern]) => imports.some((name) => pattern.test(name)))
+  const words = found.map(([name]) => name)
+  if (words.some((name) => name !== 'properties')) return words.join(', ')
+  const odd = imports.find((name) => !pure.test(name))
+  if (odd) throw new Error(`${file}: what its tests run against cannot be told, it imports ${odd}`)
+  return ['pure functions', ...words].join(', ')
+}
