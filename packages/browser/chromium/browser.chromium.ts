@@ -460,6 +460,48 @@ describe.skipIf(noChromium !== undefined)('in a real browser', () => {
       expect(outcome).toBe('connected leo')
     })
 
+    test('a window that is closed before it goes anywhere ends the wait', async () => {
+      sandbox.faults.add({
+        match: ({ path }) => path.endsWith('smart-configuration'),
+        respond: () => new Promise(() => {}),
+        times: 1,
+      })
+      const outcome = await inWindow(async (popup) => {
+        expect(popup.url()).toBe('about:blank')
+        await popup.close()
+        sandbox.faults.clear()
+        await page.evaluate(() => void smart.connectInPopup('mercy').catch(() => {}))
+      })
+      expect(outcome).toBe('AUTHORIZATION_POPUP_CLOSED')
+      expect(exchanges()).toBe(0)
+    })
+
+    test('a second click finds the window that is open', async () => {
+      const outcome = await inWindow(async (popup) => {
+        await popup.getByRole('button', { name: 'Sign in' }).waitFor()
+        await page.click('#popup')
+        await page.waitForTimeout(300)
+        expect(context.pages().length).toBe(2)
+        await answer(popup, 'Approve')
+      })
+      await expect.poll(() => page.locator('#outcome').textContent()).toBe('connected leoconnected leo')
+      expect(outcome).toContain('connected leo')
+      expect(exchanges()).toBe(1)
+    })
+
+    test('a COOP header of a later page of the provider cuts the two apart, and the answer still comes', async () => {
+      await context.route(
+        ({ pathname }) => pathname.startsWith('/interaction') || pathname.startsWith('/auth/'),
+        async (route) => {
+          const response = await route.fetch({ maxRedirects: 0 })
+          const headers = { ...response.headers(), 'cross-origin-opener-policy': 'same-origin' }
+          await route.fulfill({ response, headers })
+        },
+      )
+      expect(await inWindow((popup) => answer(popup, 'Approve'))).toBe('connected leo')
+      expect(exchanges()).toBe(1)
+    })
+
     test('a window whose opener has gone finishes by itself', async () => {
       const [popup] = await Promise.all([page.waitForEvent('popup'), page.click('#popup')])
       await popup.getByRole('button', { name: 'Sign in' }).waitFor()
@@ -469,6 +511,71 @@ describe.skipIf(noChromium !== undefined)('in a real browser', () => {
       await expect.poll(() => status(popup)).toContain('connected leo')
       expect(exchanges()).toBe(1)
     })
+  })
+
+  test('C-09 a callback that is opened again after its connection was revoked is an ordinary visit', async () => {
+    await page.click('#connect')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    const callbacks: string[] = []
+    page.on('request', (request) => {
+      if (request.url().startsWith(`${app.url}/?`)) callbacks.push(request.url())
+    })
+    await page.getByRole('button', { name: 'Approve', exact: true }).click()
+    await page.waitForURL(`${app.url}/`)
+    await ready(page)
+    await page.evaluate(async () => {
+      const [connection] = await smart.connections()
+      await connection?.revoke()
+    })
+    await page.goto(callbacks[0] ?? 'none')
+    await ready(page)
+    expect(await status(page)).toBe('nothing and nothing')
+    expect(exchanges()).toBe(1)
+  })
+
+  test('C-05 every client of a page is told the same no', async () => {
+    await page.click('#connect')
+    await page.getByRole('button', { name: 'Sign in' }).click()
+    const denied: string[] = []
+    page.on('request', (request) => {
+      if (request.url().startsWith(`${app.url}/?`)) denied.push(request.url())
+    })
+    await page.getByRole('button', { name: 'Do not approve', exact: true }).click()
+    await page.waitForURL(`${app.url}/`)
+    await ready(page)
+    expect(await status(page)).toBe('AUTHORIZATION_DENIED and AUTHORIZATION_DENIED')
+    const told = await page.evaluate(
+      ([url]) =>
+        s4s
+          .createBrowserClient({
+            redirectUri: `${location.origin}/`,
+            providers: smart.providers,
+            plan: smart.plan,
+          })
+          .handleRedirect(url)
+          .catch((error) => error.code),
+      denied,
+    )
+    expect(told).toBe('AUTHORIZATION_DENIED')
+    expect(exchanges()).toBe(0)
+  })
+
+  test('T35 storage is asked to stay once there is something to keep', async () => {
+    await context.addInitScript(() => {
+      const asked = { times: 0 }
+      Object.assign(globalThis, { asked })
+      navigator.storage.persist = async () => {
+        asked.times++
+        return true
+      }
+    })
+    await page.goto(`${app.url}/`)
+    await ready(page)
+    const times = (): Promise<number> =>
+      page.evaluate(() => (globalThis as unknown as { asked: { times: number } }).asked.times)
+    expect(await times()).toBe(0)
+    await connect()
+    expect(await times()).toBe(1)
   })
 
   describe('frames', () => {

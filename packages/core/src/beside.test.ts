@@ -223,4 +223,24 @@ describe('a fhir-kit-client bound to a connection', () => {
     await expect(kit.resolve({ reference: 'Patient/1' } as never)).rejects.toThrow(TypeError)
     expect(evil.server.heard).toEqual([])
   })
+
+  test('L-08 a batch goes as one request, and each of its entries has an answer of its own', async () => {
+    const one = await ehr()
+    one.answers.set('/fhir', (_, response) =>
+      json(response, {
+        resourceType: 'Bundle',
+        type: 'batch-response',
+        entry: [{ response: { status: '200 OK' } }, { response: { status: '403 Forbidden' } }],
+      }),
+    )
+    const kit = fhirKit(await one.connect())
+    const entry = ['Patient/p1', 'Patient/p2'].map((url) => ({ request: { method: 'GET', url } }))
+    const body = { resourceType: 'Bundle', type: 'batch', entry }
+    const answer = (await kit.batch({ body: body as never })) as unknown as {
+      entry: { response: { status: string } }[]
+    }
+    expect(answer.entry.map(({ response }) => response.status)).toEqual(['200 OK', '403 Forbidden'])
+    const sent = one.server.heard.at(-1)
+    expect([sent?.method, JSON.parse(sent?.body ?? '')]).toEqual(['POST', body])
+  })
 })

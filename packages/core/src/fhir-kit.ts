@@ -27,7 +27,7 @@ export function fhirKit(connection: Connection): Client {
   client.httpClient.request = async (method, path, options, body) => {
     const { accept, 'content-type': contentType, ...headers } = plain(options?.headers)
     const wanted: FhirRequest = {
-      url: parseUrl(path)?.href ?? join(base, path.replace(/^\//, '')),
+      url: parseUrl(path)?.href ?? below(base, path.replace(/^\//, '')),
       method: method as NonNullable<FhirRequest['method']>,
       headers,
       ...(accept === undefined ? {} : { accept }),
@@ -48,6 +48,10 @@ export function fhirKit(connection: Connection): Client {
   }
   return Object.assign(client, { resolve: away, smartAuthMetadata: away })
 }
+
+// A batch goes to the base itself, for which some servers want no slash at its end.
+const below = (base: string, path: string): string =>
+  path === '' ? base.replace(/\/$/, '') : join(base, path)
 
 // Whatever authorises the request is the connection's alone.
 function plain(headers: unknown): Record<string, string> {

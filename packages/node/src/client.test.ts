@@ -12,7 +12,7 @@ import { toNextRoute } from './adapters/next.js'
 import { createNodeClient, type NodeClient, type NodeClientOptions } from './client.js'
 import { createSessions } from './cookie.js'
 import { fileStore } from './file-store.js'
-import { loadKey, privateKeyJwt } from './keys.js'
+import { generateKey, loadKey, privateKeyJwt } from './keys.js'
 import { memoryStore } from './memory-store.js'
 import { type Served, serve } from './serve.js'
 import { type Browser, newBrowser } from './test-support/browser.js'
@@ -72,7 +72,7 @@ const connectionsIn = async ({ base }: Portal, browser: Browser): Promise<{ id: 
   (await browser.go(`${base}/connections`)).json()
 
 describe('connecting', () => {
-  test('connect goes to the EHR and comes back; the connection is listed and can be collected', async () => {
+  test('U-03 connect goes to the EHR and comes back; the connection is listed and can be collected, and nothing of it needs CORS', async () => {
     const portal = await startPortal()
     const browser = newBrowser()
     const back = await browser.go(await signIn(portal, browser))
@@ -87,6 +87,8 @@ describe('connecting', () => {
     expect(connection?.id).toBe(listed[0]?.id)
     if (!connection) throw new Error('no connection')
     expect((await collect(connection, { plan })).count('Laboratory')).toBeGreaterThan(0)
+    expect(ehr.requests.length).toBeGreaterThan(5)
+    expect(ehr.requests.filter(({ origin }) => origin !== undefined)).toEqual([])
   })
 
   test('T35 T43 no answer to the browser holds a token, a code or the verifier', async () => {
@@ -320,7 +322,7 @@ describe('where a request can lead', () => {
     expect(location.startsWith(`${portal.origin}/`)).toBe(true)
   })
 
-  test('T13 neither Host nor a forwarded one changes the redirect URI or where the participant goes', async () => {
+  test('R-02 T13 neither Host nor a forwarded one changes the redirect URI or where the participant goes', async () => {
     const portal = await startPortal()
     const { port } = new URL(portal.origin)
     const answer = await new Promise<{ location: string }>((resolve, reject) => {
@@ -341,6 +343,74 @@ describe('where a request can lead', () => {
     })
     expect(new URL(answer.location).searchParams.get('redirect_uri')).toBe(`${portal.base}/callback`)
     expect(answer.location.startsWith(ehr.url)).toBe(true)
+  })
+
+  test.each(['launch', 'callback', 'connections', 'jwks.json'])(
+    'T13 nor does it change what %s says',
+    async (route) => {
+      const portal = await startPortal()
+      const browser = newBrowser()
+      const callback = await signIn(portal, browser)
+      const address =
+        route === 'callback'
+          ? callback
+          : route === 'launch'
+            ? ehr.launch(`${portal.base}/launch`, { patient: 'camila' })
+            : `${portal.base}/${route}`
+      const { port, pathname, search } = new URL(address)
+      const cookie = [...browser.cookies].map(([name, value]) => `${name}=${value}`).join('; ')
+      const said = await new Promise<string>((resolve, reject) => {
+        const headers = {
+          host: 'evil.example',
+          'x-forwarded-host': 'evil.example',
+          forwarded: 'host=evil.example',
+          cookie,
+        }
+        httpRequest({ port, path: pathname + search, headers }, (response) => {
+          let text = JSON.stringify(response.headers)
+          response.on('data', (chunk) => {
+            text += chunk
+          })
+          response.on('end', () => resolve(text))
+        })
+          .on('error', reject)
+          .end()
+      })
+      expect(said).not.toContain('evil.example')
+      if (route === 'callback') expect((await portal.smart.connections()).length).toBe(1)
+    },
+  )
+
+  test('A-16 A-17 T25 a long request is posted by a page, which an EHR may frame only where the app is meant to be', async () => {
+    const scope = [
+      'launch/patient',
+      ...Array.from({ length: 60 }, (_, n) => `patient/Observation.rs?category=urn:c|${n}`),
+    ]
+    const providers: Provider[] = [{ ...ehr.provider, scope: scope.join(' ') }]
+    const portal = await startPortal({ providers })
+    const browser = newBrowser()
+    const page = await browser.go(`${portal.base}/connect/${ehr.provider.id}`)
+    expect(page.headers.get('content-security-policy')).toContain("frame-ancestors 'none'")
+    const html = await page.text()
+    const [, action = ''] = /action="([^"]+)"/.exec(html) ?? []
+    const fields: Record<string, string> = {}
+    for (const [, name = '', value = ''] of html.matchAll(/name="([^"]+)" value="([^"]*)"/g))
+      fields[name] = value.replace(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code)))
+    const back = await ehr.approve({ action, fields }, { patient: 'camila' })
+    expect(locationOf(await browser.go(back))).toBe(`${portal.origin}/done`)
+    expect(ehr.requests.some(({ method, path }) => method === 'POST' && path === '/auth')).toBe(true)
+
+    const framed = createNodeClient({
+      baseUrl: 'https://portal.example/smart',
+      providers,
+      plan,
+      afterConnect: '/',
+      cookieSecret,
+      framed: true,
+    })
+    const shown = await framed.handler(new Request(`https://portal.example/smart/connect/${ehr.provider.id}`))
+    expect(shown.headers.get('content-security-policy')).not.toContain('frame-ancestors')
+    expect(shown.headers.get('content-security-policy')).toContain("default-src 'none'")
   })
 
   test('T11 other parameters of connect and launch change nothing of what is asked for', async () => {
@@ -379,6 +449,7 @@ describe('where a request can lead', () => {
     for (const [method, path, allow] of [
       ['POST', '/callback', 'GET'],
       ['HEAD', '/callback', 'GET'],
+      ['POST', '/jwks.json', 'GET, HEAD'],
       ['POST', '/connect/sandbox', 'GET'],
       ['GET', '/connections/x/revoke', 'POST'],
       ['DELETE', '/connections', 'GET'],
@@ -468,6 +539,32 @@ describe('the cookie', () => {
     }
   })
 
+  test('T50 T16 a session that somebody else planted is one of their own: what is connected in it is never another’s', async () => {
+    const portal = await startPortal()
+    const [thief, person] = [newBrowser(), newBrowser()]
+    await thief.go(`${portal.base}/connect/${ehr.provider.id}`)
+    const [[name, value] = ['', '']] = [...thief.cookies]
+    // Made up, cut or changed, a cookie opens nothing: the browser gets a session that nobody knows.
+    for (const planted of ['x', value.slice(0, -1), `${value}x`, `${value.slice(0, -8)}AAAAAAAA`]) {
+      person.cookies.clear()
+      person.cookies.set(name, planted)
+      await person.go(`${portal.base}/connect/${ehr.provider.id}`)
+      expect(person.cookies.get(name)).not.toBe(planted)
+    }
+    // Beside the person's own, neither is believed.
+    const callback = await signIn(portal, person)
+    const own = person.cookies.get(name)
+    const both = await fetch(callback, {
+      redirect: 'manual',
+      headers: { cookie: `${name}=${value}; ${name}=${own}` },
+    })
+    expect(locationOf(both)).toContain('s4s=AUTHORIZATION_STATE_UNKNOWN')
+    expect(await connectionsIn(portal, thief)).toEqual([])
+    await person.go(callback)
+    expect((await connectionsIn(portal, person)).length).toBe(1)
+    expect(await connectionsIn(portal, thief)).toEqual([])
+  })
+
   test('a browser that has one keeps its session over further connects', async () => {
     const portal = await startPortal()
     const browser = newBrowser()
@@ -518,6 +615,24 @@ describe('keys', () => {
     expect(keys).toEqual([{ kty, crv, x, y, alg: 'ES384', use: 'sig', kid: pair.kid }])
   })
 
+  test('R-03 J-16 jwks.json answers HEAD, and one name is one key', async () => {
+    const { kid, publicJwk, privateKey } = await generateKey()
+    const auth = privateKeyJwt(await loadKey(privateKey), kid)
+    const providers: Provider[] = [{ ...ehr.provider, auth }]
+    const portal = await startPortal({ providers, otherKeys: [publicJwk], jwksMaxAge: 60 })
+    const head = await newBrowser().go(`${portal.base}/jwks.json`, { method: 'HEAD' })
+    expect([head.status, head.headers.get('cache-control'), await head.text()]).toEqual([
+      200,
+      'public, max-age=60',
+      '',
+    ])
+    expect((await (await newBrowser().go(`${portal.base}/jwks.json`)).json()).keys.length).toBe(1)
+    const other = { ...(await generateKey()).publicJwk, kid }
+    await expect(startPortal({ providers, otherKeys: [other] })).rejects.toMatchObject({
+      code: 'CONFIG_INVALID',
+    })
+  })
+
   test('PEM of RSA and of P-384 are read; the key in hand cannot be exported', async () => {
     for (const { privateKey } of [
       generateKeyPairSync('rsa', { modulusLength: 2048 }),
@@ -553,6 +668,9 @@ describe('options', () => {
     ['redirectUri', { baseUrl: 'http://portal.example/smart' }],
     ['cookieSecret', { cookieSecret: 'short' }],
     ['afterConnect', { afterConnect: 'javascript:alert(1)' }],
+    ['jwksMaxAge', { jwksMaxAge: -1 }],
+    ['jwksMaxAge', { jwksMaxAge: Number.NaN }],
+    ['allowPrivate', { allowPrivate: ['https://x.example/'] }],
   ])('%s that cannot work is refused at the start: %o', (name, wrong) => {
     let thrown: unknown
     try {

@@ -96,6 +96,10 @@ export function createNodeClient(options: NodeClientOptions): NodeClient {
     ...(options.access === undefined ? {} : { access: options.access }),
     ...(options.identity ? { identity: options.identity } : {}),
   })
+  const jwksMaxAge = options.jwksMaxAge ?? 3600
+  if (!Number.isSafeInteger(jwksMaxAge) || jwksMaxAge < 0)
+    throw new SmartError('CONFIG_INVALID', 'jwksMaxAge is no whole number of seconds')
+  jwksOf(client.providers, otherKeys)
   let sealed: Promise<Sessions> | undefined
   const sessions = (): Promise<Sessions> => {
     sealed ??= createSessions(secrets, base.protocol === 'https:', framed)
@@ -114,7 +118,8 @@ export function createNodeClient(options: NodeClientOptions): NodeClient {
       afterConnect: checkedAfter(options.afterConnect, base),
       participant,
       jwks: () => jwksOf(client.providers, otherKeys),
-      jwksMaxAge: options.jwksMaxAge ?? 3600,
+      jwksMaxAge,
+      framed,
     }),
     connections: async (filter = {}) => {
       // Nobody's connections are none; without this they would be everyone's.

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo, LookupFunction } from 'node:net'
-import { gzipSync } from 'node:zlib'
+import { brotliCompressSync, deflateRawSync, deflateSync, gzipSync } from 'node:zlib'
 import { createClient, isSmartError, usCore } from '@s4s/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { guardedFetch, isPrivate } from './guarded-fetch.js'
@@ -167,7 +167,7 @@ describe('T2 G17 addresses inside a private network', () => {
     hits = 0
     answer = (_, response) =>
       void response.writeHead(302, { location: `http://127.0.0.1:${port}/secret` }).end()
-    const response = await guardedFetch({ allowPrivate: () => true })(`http://127.0.0.1:${port}/`)
+    const response = await guardedFetch({ reach: () => 'literal' })(`http://127.0.0.1:${port}/`)
     expect([response.status, hits]).toEqual([302, 1])
   })
 
@@ -203,8 +203,55 @@ describe('T2 G17 addresses inside a private network', () => {
   })
 })
 
+describe('T2 G17 a name that is listed', () => {
+  const resolving = (address: string): LookupFunction =>
+    ((_: string, __: unknown, callback: (...all: unknown[]) => void) =>
+      callback(null, [{ address, family: address.includes(':') ? 6 : 4 }])) as never
+  const codeOf = async (reach: 'private' | 'loopback', address: string): Promise<unknown> => {
+    const fetch = guardedFetch({ reach: () => reach, lookup: resolving(address) })
+    return fetch(`http://ehr.example:${port}/`, { signal: AbortSignal.timeout(200) }).then(
+      () => 'reached',
+      (error: { code?: unknown }) => error.code,
+    )
+  }
+
+  test.each([
+    ...['127.0.0.1', '127.8.8.8', '::1', '0.0.0.0', '::', '169.254.169.254', '100.100.100.200'],
+    ...['fd00:ec2::254', 'fe80::1', '::ffff:127.0.0.1', '::ffff:10.0.0.1', '224.0.0.1', '192.0.2.1'],
+  ])('is not reached at %s', async (address) => {
+    hits = 0
+    expect([await codeOf('private', address), hits]).toEqual(['S4S_PRIVATE_ADDRESS', 0])
+  })
+
+  test('is tried in a private network, and on this machine where a provider is developed', async () => {
+    for (const address of ['10.255.255.1', '172.31.255.1', '192.168.255.1', 'fd12::1'])
+      expect(await codeOf('private', address)).not.toBe('S4S_PRIVATE_ADDRESS')
+    answer = (_, response) => void response.end('x')
+    expect(await codeOf('loopback', '127.0.0.1')).toBe('reached')
+    expect(await codeOf('loopback', '169.254.169.254')).toBe('S4S_PRIVATE_ADDRESS')
+  })
+
+  test('is the same in any spelling; what is no host is refused', async () => {
+    hits = 0
+    answer = (_, response) => void response.end('x')
+    const listing = (host: string) =>
+      nodePlatform({
+        providers: [{ id: 'a', name: 'A', iss: 'https://a.example', clientId: 'x' }],
+        allowPrivate: [host],
+      })
+    for (const host of ['127.0.0.1', '0x7f.1', '2130706433', `127.0.0.1:${port}`])
+      await listing(host).fetch(`http://127.0.0.1:${port}/`)
+    expect(hits).toBe(4)
+    await expect(listing('10.0.0.1').fetch(`http://127.0.0.1:${port}/`)).rejects.toMatchObject({
+      code: 'S4S_PRIVATE_ADDRESS',
+    })
+    for (const host of ['', 'https://a.example', 'a b', 'a/b', 'u@h'])
+      expect(() => listing(host)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
+  })
+})
+
 describe('it answers as fetch does', () => {
-  const here = guardedFetch({ allowPrivate: () => true })
+  const here = guardedFetch({ reach: () => 'literal' })
   const there = (): string => `http://127.0.0.1:${port}/x?y=1`
 
   test('status, headers, body, method and form', async () => {
@@ -254,6 +301,77 @@ describe('it answers as fetch does', () => {
     expect(await (await here(there(), { method: 'HEAD' })).text()).toBe('')
   })
 
+  test.each([
+    ['gzip', Buffer.alloc(0), ''],
+    ['gzip', gzipSync('hello'), 'hello'],
+    ['x-gzip', gzipSync('hello'), 'hello'],
+    ['deflate', deflateSync('hello'), 'hello'],
+    ['deflate', deflateRawSync('hello'), 'hello'],
+    ['br', brotliCompressSync('hello'), 'hello'],
+    ['gzip, br', brotliCompressSync(gzipSync('hello')), 'hello'],
+    ['identity', Buffer.from('hello'), 'hello'],
+  ])('F56 an answer encoded as %s is read', async (encoding, bytes, text) => {
+    answer = (_, response) => void response.writeHead(200, { 'content-encoding': encoding }).end(bytes)
+    expect(await (await here(there())).text()).toBe(text)
+  })
+
+  test('every kind of body arrives', async () => {
+    const seen: [string | undefined, string][] = []
+    answer = async (request, response) => {
+      let text = ''
+      for await (const chunk of request) text += chunk
+      seen.push([request.headers['content-type']?.replace(/boundary=.*/, 'boundary'), text])
+      response.end()
+    }
+    const form = new FormData()
+    form.set('a', 'b')
+    const bytes = new TextEncoder().encode('a=b')
+    for (const body of [
+      'a=b',
+      bytes,
+      bytes.buffer,
+      new Blob(['a=b'], { type: 'text/x' }),
+      new URLSearchParams({ a: 'b' }),
+      new Response('a=b').body,
+      form,
+    ])
+      await (await here(there(), { method: 'PUT', body: body as BodyInit })).text()
+    await (await here(new Request(there(), { method: 'POST', body: 'a=b' }))).text()
+    expect(seen.slice(0, 6).map(([, text]) => text)).toEqual(Array(6).fill('a=b'))
+    expect(seen.map(([type]) => type)).toEqual([
+      'text/plain;charset=UTF-8',
+      undefined,
+      undefined,
+      'text/x',
+      'application/x-www-form-urlencoded;charset=UTF-8',
+      undefined,
+      'multipart/form-data; boundary',
+      'text/plain;charset=UTF-8',
+    ])
+    expect(seen[6]?.[1]).toContain('name="a"')
+    expect(seen[7]?.[1]).toBe('a=b')
+  })
+
+  test('F58 a server that switches protocols unasked, says nothing or talks nonsense is a failed fetch', async () => {
+    const { createServer: createTcp } = await import('node:net')
+    for (const said of [
+      'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n',
+      'SSH-2.0-x\r\n',
+      '',
+    ]) {
+      const server = createTcp((socket) => {
+        socket.on('error', () => {})
+        socket.once('data', () => (said === '' ? socket.destroy() : socket.write(said)))
+      })
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      const { port: odd } = server.address() as AddressInfo
+      await expect(here(`http://127.0.0.1:${odd}/`, { signal: AbortSignal.timeout(5000) })).rejects.toThrow(
+        TypeError,
+      )
+      server.close()
+    }
+  })
+
   test('F61 a body that is cut off, compressed or not, is an error', async () => {
     for (const encoding of ['identity', 'gzip']) {
       answer = (_, response) => {
@@ -277,6 +395,7 @@ describe('it answers as fetch does', () => {
   })
 
   test('F66 G-05 a connection that rests and is closed costs a read nothing, and a form has one of its own', async () => {
+    const here = guardedFetch({ reach: () => 'literal' })
     const sockets = new Set<unknown>()
     let close = false
     answer = (request, response) => {
@@ -285,8 +404,10 @@ describe('it answers as fetch does', () => {
       // Closed as soon as it rests, without a word.
       if (close) setTimeout(() => request.socket.destroy(), 1)
     }
-    await (await here(there())).text()
-    await (await here(there())).text()
+    for (let n = 0; n < 3; n++) {
+      await (await here(there())).text()
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
     expect(sockets.size).toBe(1)
     close = true
     for (let n = 0; n < 50; n++) expect(await (await here(there())).text()).toBe('x')

@@ -22,6 +22,8 @@ export interface HandlerOptions {
   readonly jwks: () => unknown
   /** Seconds that the JWKS may be cached. */
   readonly jwksMaxAge: number
+  /** True where an EHR may show these pages inside a frame. */
+  readonly framed: boolean
 }
 
 /** What a route is given: the path's variable part, and whose browser it is. */
@@ -52,7 +54,7 @@ export function createHandler(options: HandlerOptions): Handler {
       const { url, form } = await begin(participant, JSON.stringify(ticket))
       const cookie = await sessions.write(session)
       if (!form) return redirect(url, cookie)
-      const { html, headers } = postPage(form)
+      const { html, headers } = postPage(form, options.framed)
       return new Response(html, { headers: { ...guarded, ...headers, 'set-cookie': cookie } })
     } catch (error) {
       return failed(error, afterConnect)
@@ -118,6 +120,7 @@ export function createHandler(options: HandlerOptions): Handler {
     ['GET', /^connections$/, connections],
     ['POST', /^connections\/([^/]+)\/revoke$/, revoke],
     ['GET', /^jwks\.json$/, jwks],
+    ['HEAD', /^jwks\.json$/, async (visit) => new Response(null, await jwks(visit))],
   ]
 
   return async (request) => {

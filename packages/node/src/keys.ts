@@ -80,14 +80,23 @@ export function privateKeyJwt(
   return auth
 }
 
-/** The public keys that the providers' servers check our assertions with, each once; and others that come or go. */
+/**
+ * The public keys that the providers' servers check our assertions with, each once; and others that come or go.
+ *
+ * @throws SmartError `CONFIG_INVALID` for two keys of one name
+ */
 export function jwksOf(
   providers: readonly Provider[],
   others: readonly JWK[] = [],
 ): { readonly keys: readonly JWK[] } {
   const keys = new Map<string, JWK>()
   const used = providers.map(({ auth }) => auth && published.get(auth)).filter((key) => key !== undefined)
-  for (const key of [...used, ...others.map(publicOf)]) keys.set(key.kid ?? '', key)
+  for (const key of [...used, ...others.map(publicOf)]) {
+    const known = keys.get(key.kid ?? '')
+    if (known && (known.n !== key.n || known.x !== key.x || known.y !== key.y))
+      throw new SmartError('CONFIG_INVALID', 'otherKeys or the providers name two keys by one kid')
+    keys.set(key.kid ?? '', known ?? key)
+  }
   return { keys: [...keys.values()] }
 }
 

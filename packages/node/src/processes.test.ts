@@ -33,7 +33,7 @@ interface Refresher {
 /** A connection whose access token ends in a moment, in a store on disk. */
 async function setting(): Promise<{
   sandbox: Sandbox
-  start(requests: number): Refresher
+  start(requests: number, dies?: 'dies'): Refresher
   reopen(): Promise<string>
   refreshes(): number
 }> {
@@ -64,7 +64,7 @@ async function setting(): Promise<{
         (error: { code?: string }) => error.code ?? String(error),
       )
     },
-    start: (requests) => {
+    start: (requests, dies) => {
       const child = spawn(
         process.execPath,
         [
@@ -76,6 +76,7 @@ async function setting(): Promise<{
           key,
           JSON.stringify(sandbox.provider),
           String(requests),
+          ...(dies ? [dies] : []),
         ],
         { stdio: ['pipe', 'pipe', 'inherit'] },
       )
@@ -149,4 +150,19 @@ describe('processes that share a store', () => {
     },
     60_000,
   )
+
+  test('F89 T40 M-07 M-12 a process that is killed with the answer in hand: a server that revokes on reuse asks to connect anew, in plain words', async () => {
+    const { start, reopen, refreshes } = await setting()
+    const one = start(1, 'dies')
+    await one.ready
+    await rest(2000)
+    const killed = new Promise((resolve) => one.child.once('exit', (_, signal) => resolve(signal)))
+    void one.go().catch(() => {})
+    expect(await killed).toBe('SIGKILL')
+    expect(refreshes()).toBe(1)
+    expect(await reopen()).toBe('TOKEN_ENDED')
+    expect(await reopen()).toBe('TOKEN_ENDED')
+    // Said once and believed: nothing more is asked of the server.
+    expect(refreshes()).toBe(2)
+  }, 60_000)
 })

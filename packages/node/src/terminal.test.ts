@@ -1,7 +1,7 @@
 import { request as httpRequest } from 'node:http'
 import { isSmartError, usCore } from '@s4s/core'
 import { type Sandbox, startSandbox } from '@s4s/sandbox'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { connectFromTerminal } from './terminal.js'
 
 let sandbox: Sandbox
@@ -39,7 +39,7 @@ describe('A-22 a sign-in from a terminal', () => {
     })
     expect((await connection.read('Patient', connection.patient)).id).toBe('leo')
     await expect.poll(() => page?.status).toBe(200)
-    expect(page?.headers.get('content-security-policy')).toBe("default-src 'none'")
+    expect(page?.headers.get('content-security-policy')).toMatch(/^default-src 'none';/)
     expect(page?.headers.get('referrer-policy')).toBe('no-referrer')
     await expect.poll(() => isClosed(origin)).toBe(true)
   })
@@ -86,6 +86,57 @@ describe('A-22 a sign-in from a terminal', () => {
     expect(text).not.toContain('words')
   })
 
+  test('C-04 C-05 T15 a no without a state is asked about: a forged one ends nothing, the person’s own does', async () => {
+    const connection = await connect(async (url) => {
+      const { origin } = redirectOf(url)
+      const asked = await fetch(`${origin}/callback?error=access_denied`)
+      expect(await asked.text()).toContain('<button>Stop</button>')
+      expect((await fetch(`${origin}/callback?stop=x`, { method: 'POST' })).status).toBe(404)
+      void fetch(await sandbox.approve(url))
+    })
+    expect(connection.status).toBe('active')
+    const error = await connect(async (url) => {
+      const { origin } = redirectOf(url)
+      const html = await (await fetch(`${origin}/callback?error=access_denied`)).text()
+      const [, action = ''] = /action="([^"]+)"/.exec(html) ?? []
+      void fetch(new URL(action, `${origin}/callback`), { method: 'POST' }).catch(() => {})
+    }).catch((caught: unknown) => caught)
+    expect(isSmartError(error) && error.code).toBe('AUTHORIZATION_DENIED')
+  })
+
+  test('F68 whoever opens the page may never come back, or fail', async () => {
+    const connection = await connect(async (url) => {
+      void fetch(await sandbox.approve(url))
+      await new Promise(() => {})
+    })
+    expect(connection.status).toBe('active')
+    await expect(
+      connect(async () => {
+        throw new Error('no browser here')
+      }),
+    ).rejects.toThrow('no browser here')
+  })
+
+  test('a port that is taken, and a path that is none, are typed errors', async () => {
+    const port = Number(new URL(sandbox.url).port)
+    for (const wrong of [{ port }, { path: 'callback' }, { path: '/a?b' }]) {
+      const error = await connect(async () => {}, wrong).catch((caught: unknown) => caught)
+      expect(isSmartError(error) && error.code).toBe('CONFIG_INVALID')
+    }
+  })
+
+  test('F68 C-12 nobody comes back: the wait ends when the launch does', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+    try {
+      const error = await connect(async () => void vi.advanceTimersByTime(3600_000)).catch(
+        (caught: unknown) => caught,
+      )
+      expect(isSmartError(error) && error.code).toBe('AUTHORIZATION_EXPIRED')
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+
   test('F68 C-12 an abort ends the wait and closes the listener', async () => {
     const stop = new AbortController()
     let origin = ''
@@ -98,6 +149,32 @@ describe('A-22 a sign-in from a terminal', () => {
     )
     await expect(work).rejects.toThrow('enough')
     await expect.poll(() => isClosed(origin)).toBe(true)
+  })
+
+  test.each(['/callback', '/start'])('A-16 A-17 a long request to %s arrives as a form', async (path) => {
+    const scope = [
+      'launch/patient',
+      'patient/Patient.rs',
+      ...Array.from({ length: 60 }, (_, n) => `patient/Observation.rs?category=http://example.org/c|${n}`),
+    ].join(' ')
+    sandbox.clearRequests()
+    const connection = await connect(
+      async (url) => {
+        const html = await (await fetch(url)).text()
+        const [, action = ''] = /action="([^"]+)"/.exec(html) ?? []
+        const fields = new URLSearchParams()
+        for (const [, name = '', value = ''] of html.matchAll(/name="([^"]+)" value="([^"]*)"/g))
+          fields.set(
+            name,
+            value.replace(/&#(\d+);/g, (_, code) => String.fromCharCode(Number(code))),
+          )
+        expect(fields.toString().length).toBeGreaterThan(2000)
+        void fetch(await sandbox.approve({ action, fields: Object.fromEntries(fields) }))
+      },
+      { providers: [{ ...sandbox.provider, scope }], path },
+    )
+    expect(connection.patient).toBe('leo')
+    expect(sandbox.requests.some(({ method, path: at }) => method === 'POST' && at === '/auth')).toBe(true)
   })
 
   test('A-16 A-17 a long request is posted by a page of the listener', async () => {

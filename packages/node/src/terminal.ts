@@ -1,4 +1,5 @@
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { randomUUID } from 'node:crypto'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import {
   type Connection,
@@ -36,17 +37,15 @@ export interface TerminalOptions {
  * loopback, which serves that one answer and closes.
  *
  * @example const connection = await connectFromTerminal({ providers, provider: 'mercy', plan, open: (url) => console.log(url) })
- * @throws SmartError `AUTHORIZATION_*`, `TOKEN_*`, `DISCOVERY_*`; `AUTHORIZATION_EXPIRED` when nobody comes back
+ * @throws SmartError `CONFIG_INVALID` for a port that is taken, `AUTHORIZATION_*`, `TOKEN_*`, `DISCOVERY_*`; `AUTHORIZATION_EXPIRED` when nobody comes back
  * @see https://www.rfc-editor.org/rfc/rfc8252#section-7.3
  */
 export async function connectFromTerminal(options: TerminalOptions): Promise<Connection> {
   const { provider, plan, providers, participant, path = '/callback', signal } = options
+  if (!/^\/[^?#]*$/.test(path)) throw new SmartError('CONFIG_INVALID', 'path does not begin with a slash')
   signal?.throwIfAborted()
   const server = createServer()
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(options.port ?? 0, '127.0.0.1', resolve)
-  })
+  await listening(server, options.port ?? 0)
   const stop = new AbortController()
   try {
     const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
@@ -71,17 +70,11 @@ export async function connectFromTerminal(options: TerminalOptions): Promise<Con
       stop.signal.addEventListener('abort', () => clearTimeout(late))
       signal?.addEventListener('abort', () => reject(signal.reason), { signal: stop.signal })
     })
+    const start = `${path}${path.endsWith('/') ? '' : '/'}start`
+    const noTicket = randomUUID()
     const answered = new Promise<Connection>((resolve, reject) => {
-      server.on('request', (request: IncomingMessage, response: ServerResponse) => {
-        const asked = new URL(request.url ?? '/', origin)
-        // A page of another site may send a browser here under a name of its own.
-        if (request.headers.host !== new URL(origin).host || request.method !== 'GET')
-          return page(response, 404, '')
-        if (asked.pathname === '/start' && form) return startPage(response, form)
-        const ours =
-          asked.pathname === path && (asked.searchParams.get('state') === state || isBareDenial(asked))
-        if (!ours) return page(response, 404, '')
-        client.callback(asked.href, participant === undefined ? {} : { participant }).then(
+      const end = (href: string, response: ServerResponse): void => {
+        client.callback(href, participant === undefined ? {} : { participant }).then(
           (connection) => {
             page(response, 200, 'Connected. You can close this page.')
             resolve(connection)
@@ -99,12 +92,34 @@ export async function connectFromTerminal(options: TerminalOptions): Promise<Con
             if (!isSmartError(error) || error.code !== 'AUTHORIZATION_ISSUER_MISMATCH') reject(error)
           },
         )
+      }
+      server.on('request', (request: IncomingMessage, response: ServerResponse) => {
+        const asked = URL.canParse(request.url ?? '', origin) ? new URL(request.url ?? '', origin) : undefined
+        const { pathname, searchParams } = asked ?? new URL(origin)
+        // A page of another site may send a browser here under a name of its own.
+        if (asked?.origin !== origin || request.headers.host !== new URL(origin).host)
+          return page(response, 404, '')
+        // The button of the page below; nobody else knows its ticket.
+        if (request.method === 'POST' && pathname === path && searchParams.get('stop') === noTicket)
+          return end(`${origin}${path}?error=access_denied`, response)
+        if (request.method !== 'GET') return page(response, 404, '')
+        if (form && pathname === start) return startPage(response, form)
+        if (pathname !== path) return page(response, 404, '')
+        if (searchParams.get('state') === state) return end(asked.href, response)
+        if (!isBareDenial(asked)) return page(response, 404, '')
+        page(
+          response,
+          200,
+          'Access was not given. If that is what you want, stop here; else go back and sign in.',
+          `<form method="post" action="?stop=${noTicket}"><button>Stop</button></form>`,
+        )
       })
     })
     answered.catch(() => {})
     ended.catch(() => {})
-    await Promise.race([options.open(form ? `${origin}/start` : url), ended])
-    return await Promise.race([answered, ended])
+    // Whoever opens the page may wait until it is closed; the answer does not.
+    const opened = (async () => options.open(form ? origin + start : url))()
+    return await Promise.race([answered, ended, opened.then(() => answered)])
   } finally {
     stop.abort()
     server.close()
@@ -113,7 +128,20 @@ export async function connectFromTerminal(options: TerminalOptions): Promise<Con
   }
 }
 
-// Some servers leave the state out when the person says no.
+async function listening(server: Server, port: number): Promise<void> {
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', reject)
+      server.listen(port, '127.0.0.1', resolve)
+    })
+  } catch (cause) {
+    throw new SmartError('CONFIG_INVALID', `port ${port} of loopback cannot be listened on; is it taken?`, {
+      cause,
+    })
+  }
+}
+
+// Some servers leave the state out when the person says no. So could any page: such a no is asked about.
 function isBareDenial({ searchParams }: URL): boolean {
   return !searchParams.has('state') && searchParams.get('error') === 'access_denied'
 }
@@ -125,13 +153,15 @@ const guarded = {
   connection: 'close',
 }
 
-function page(response: ServerResponse, status: number, text: string): void {
+function page(response: ServerResponse, status: number, text: string, more = ''): void {
   response.writeHead(status, {
     ...guarded,
     'content-type': 'text/html; charset=utf-8',
-    'content-security-policy': "default-src 'none'",
+    'content-security-policy': "default-src 'none'; form-action 'self'; frame-ancestors 'none'",
   })
-  response.end(`<!doctype html><html lang="en"><meta charset="utf-8"><title>S4S</title><p>${text}</p></html>`)
+  response.end(
+    `<!doctype html><html lang="en"><meta charset="utf-8"><title>S4S</title><p>${text}</p>${more}</html>`,
+  )
 }
 
 function startPage(response: ServerResponse, form: Parameters<typeof postPage>[0]): void {

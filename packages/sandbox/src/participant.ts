@@ -8,6 +8,12 @@ export interface Answer {
   readonly scopes?: readonly string[]
 }
 
+/** An authorization request that is sent as a form. */
+export interface PostedRequest {
+  readonly action: string
+  readonly fields: Readonly<Record<string, string>>
+}
+
 const steps = 12
 
 /**
@@ -17,12 +23,14 @@ const steps = 12
 export async function answerPages(
   send: Fetch,
   sandbox: string,
-  start: string,
+  start: string | PostedRequest,
   answer: Answer | 'deny',
 ): Promise<string> {
   const cookies = new Map<string, string>()
-  const back = new URL(start).searchParams.get('redirect_uri')?.split('?')[0]
-  let next: { url: string; body?: string } = { url: start }
+  const asked = typeof start === 'string' ? new URL(start).searchParams : new URLSearchParams(start.fields)
+  const back = asked.get('redirect_uri')?.split('?')[0]
+  let next: { url: string; body?: string } =
+    typeof start === 'string' ? { url: start } : { url: start.action, body: asked.toString() }
   for (let step = 0; step < steps; step++) {
     const response = await send(next.url, {
       redirect: 'manual',

@@ -10,7 +10,7 @@ import { isTooLong, readBody, sendResponse, sendText, toRequest } from './http.j
 import { inProcessFetch } from './in-process.js'
 import { messagePage, pageHeaders } from './pages/pages.js'
 import { answerPage } from './pages/routes.js'
-import { type Answer, answerPages } from './participant.js'
+import { type Answer, answerPages, type PostedRequest } from './participant.js'
 import { createRequestLog, type SeenRequest } from './requests.js'
 import { endpointsOf, smartConfiguration } from './smart-configuration.js'
 
@@ -52,8 +52,8 @@ export interface Sandbox {
   readonly people: readonly Person[]
   /** The key pairs of the client `s4s-asymmetric`. */
   readonly keys: readonly ClientKey[]
-  /** Answers sign-in, record and approval as a person would; resolves to the callback URL. */
-  approve(authorizationUrl: string, answer?: Answer): Promise<string>
+  /** Answers sign-in, record and approval of an authorization URL, or form, as a person would; resolves to the callback URL. */
+  approve(authorization: string | PostedRequest, answer?: Answer): Promise<string>
   /** As `approve`, but the person says no. */
   deny(authorizationUrl: string): Promise<string>
   /** The URL with which this EHR starts an app for the record that is open. Works once. */
@@ -187,8 +187,8 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     provider: Object.freeze({ id: options.id ?? 'sandbox', name, iss, clientId: publicClientId }),
     people,
     keys: keys.client,
-    approve: (authorizationUrl: string, answer: Answer = {}) =>
-      answerPages(globalThis.fetch, url, authorizationUrl, answer),
+    approve: (authorization: string | PostedRequest, answer: Answer = {}) =>
+      answerPages(globalThis.fetch, url, authorization, answer),
     deny: (authorizationUrl: string) => answerPages(globalThis.fetch, url, authorizationUrl, 'deny'),
     launch: (launchUri: string, context: { readonly patient: string; readonly encounter?: string }) => {
       if (!people.some(({ id }) => id === context.patient))
