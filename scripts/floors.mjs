@@ -94,6 +94,7 @@ export const floors = [
       deny: ['Math.random', 'console', 'window', 'document', 'localStorage', 'navigator', 'location'],
     },
     rows: [
+      { files: ['guarded-fetch'], may: [], packages: ['type:@s4s/core', 'undici', 'node:*'] },
       {
         files: ['*'],
         may: ['*'],
