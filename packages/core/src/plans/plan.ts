@@ -9,6 +9,11 @@ export interface DataClass<Name extends string = string> {
   readonly searches: readonly SearchParams[]
   /** Types that the searches bring along or that the documents of the class are made of. */
   readonly includes?: readonly ResourceType[]
+  /**
+   * How it is had when not by a search of its own: `reference` for what other resources of the record point to,
+   * `revinclude` for what points to them and comes along with their searches.
+   */
+  readonly by?: 'reference' | 'revinclude'
   /** True when the files that the resources point to belong to the class. */
   readonly attachments?: boolean
   /** What it is, in words for the participant. */

@@ -6,7 +6,7 @@ const usCoreCategory = 'http://hl7.org/fhir/us/core/CodeSystem/us-core-category'
 const profile = (name: string): string =>
   `https://hl7.org/fhir/us/core/StructureDefinition-us-core-${name}.html`
 
-type Extra = { readonly includes?: readonly ResourceType[]; readonly attachments?: boolean }
+type Extra = Pick<DataClass, 'includes' | 'attachments' | 'by'>
 
 /** The names of the data classes of US Core. */
 export type UsCoreClass =
@@ -36,6 +36,11 @@ export type UsCoreClass =
   | 'Specimens'
   | 'Related Persons'
   | 'Family History'
+  | 'Preferences'
+  | 'Advance Directives'
+  | 'Clinicians'
+  | 'Facilities'
+  | 'Provenance'
 
 const row = <Name extends UsCoreClass>(
   name: Name,
@@ -199,6 +204,39 @@ const rows: readonly DataClass<UsCoreClass>[] = [
     'Illnesses in your family',
     'https://hl7.org/fhir/R4/familymemberhistory.html',
   ),
+  row(
+    'Preferences',
+    'Observation',
+    category(
+      ...['treatment-intervention-preference', 'care-experience-preference'].map(
+        (code) => `${usCoreCategory}|${code}`,
+      ),
+    ),
+    'How you want to be treated and cared for',
+    profile('treatment-intervention-preference'),
+  ),
+  row(
+    'Advance Directives',
+    'Observation',
+    category(`${usCoreCategory}|observation-adi-documentation`),
+    'Which advance directives you have made',
+    profile('observation-adi-documentation'),
+  ),
+  row('Clinicians', 'Practitioner', [], 'The clinicians that your record names', profile('practitioner'), {
+    by: 'reference',
+    includes: ['PractitionerRole'],
+  }),
+  row(
+    'Facilities',
+    'Organization',
+    [],
+    'The clinics, laboratories and pharmacies that your record names',
+    profile('organization'),
+    { by: 'reference', includes: ['Location'] },
+  ),
+  row('Provenance', 'Provenance', [], 'Who wrote what in your record', profile('provenance'), {
+    by: 'revinclude',
+  }),
 ]
 
 /**

@@ -1,17 +1,27 @@
 import { ambientClock, ambientCrypto } from '../ambient.js'
 import { isSmartError } from '../errors.js'
 import type { Page, PageEntry, Reader, Resource, SearchParams } from '../fhir/types.js'
-import type { Plan } from '../plans/plan.js'
+import type { DataClass, Plan } from '../plans/plan.js'
 import type { Platform } from '../ports.js'
 import { orAborted } from '../util/abort.js'
 import { pool } from '../util/async.js'
 import { isObject } from '../util/json.js'
 import { tell } from '../util/tell.js'
 import { type AttachmentShelf, attachmentLimit, fetchAttachments } from './attachments.js'
-import { addWarnings, completenessOf, createRun, notGrantedRow, type Run } from './completeness.js'
+import {
+  addWarnings,
+  alongRow,
+  completenessOf,
+  createRun,
+  notGrantedRow,
+  partlyGrantedRow,
+  type Run,
+} from './completeness.js'
 import { createIssues, type Issues, type RecordIssue } from './issues.js'
+import { ladderOf } from './ladders.js'
 import { isAboutAnother } from './patient-guard.js'
 import { createRecord, type PatientRecord } from './record.js'
+import { createReferences, type Miss, type References, typesOf } from './references.js'
 import { schedule } from './schedule.js'
 import { createShelf, type Shelf } from './shelf.js'
 
@@ -76,6 +86,10 @@ interface Work {
   readonly shelf: Shelf
   readonly issues: Issues
   readonly report: (dataClass: string) => void
+  readonly runs: Run[]
+  readonly references: References
+  /** Parameters that this server has refused, and answered without. */
+  readonly refused: Set<string>
   /** Set once nothing more can be read, because access has ended. */
   over?: unknown
   /** The first error of a query, thrown when it turns out that none was answered. */
@@ -86,14 +100,32 @@ async function gather(reader: Reader, settings: Settings): Promise<PatientRecord
   const { plan, signal, platform, concurrency } = settings
   signal?.throwIfAborted()
   const startedAt = new Date(platform.clock.now())
-  const { queries, notGranted } = schedule(plan, reader.scopes, settings.since)
-  const runs = queries.map(createRun)
+  const { queries, notGranted, partlyGranted } = schedule(plan, reader.scopes, settings.since)
+  const asked = queries.map(createRun)
+  const runs = [...asked]
   const state = { done: 0, attachments: 0 }
   const work: Work = {
     reader,
     settings,
     shelf: createShelf(),
     issues: createIssues(),
+    runs,
+    refused: new Set(),
+    references: createReferences({
+      reader,
+      classes: plan.classes.filter((row) => !notGranted.includes(row)),
+      concurrency,
+      ...(signal ? { signal } : {}),
+      mark: (key, classes) => work.shelf.mark(key, classes),
+      keep: (entry, classes) =>
+        put(
+          work,
+          entry,
+          plan.classes.filter(({ name }) => classes.includes(name)),
+        ),
+      unresolved: (miss) => noteMiss(work, miss),
+      isOver: () => work.over !== undefined,
+    }),
     report: (dataClass) =>
       tell(settings.onProgress, {
         ...state,
@@ -106,13 +138,22 @@ async function gather(reader: Reader, settings: Settings): Promise<PatientRecord
 
   await pool(
     concurrency,
-    runs.map((run) => async () => {
-      await ask(work, run)
-      state.done++
-      work.report(nameOf(run))
-    }),
+    asked
+      .filter((run) => run.query.kind !== 'reference')
+      .map((run) => async () => {
+        await ask(work, run)
+        await climb(work, run)
+        state.done++
+        work.report(nameOf(run))
+      }),
   )
-  if (runs.length > 0 && runs.every((run) => run.ended === 'failed')) throw work.failure
+  const questions = runs.filter((run) => run.query.kind !== 'reference')
+  if (questions.length > 0 && questions.every((run) => run.ended === 'failed')) throw work.failure
+  await work.references.finish()
+  for (const run of asked.filter((one) => one.query.kind === 'reference')) {
+    state.done++
+    work.report(nameOf(run))
+  }
 
   const files = await attachmentsOf(work, (dataClass) => {
     state.attachments++
@@ -128,15 +169,13 @@ async function gather(reader: Reader, settings: Settings): Promise<PatientRecord
     startedAt,
     collectedAt: new Date(platform.clock.now()),
     completeness: Object.freeze(
-      plan.classes.map((row) =>
-        notGranted.includes(row)
-          ? notGrantedRow(row)
-          : completenessOf(
-              row,
-              runs.filter((run) => run.query.classes.includes(row)),
-              counts.get(row.name) ?? 0,
-            ),
-      ),
+      plan.classes.map((row) => {
+        if (notGranted.includes(row)) return notGrantedRow(row)
+        const own = runs.filter((run) => run.query.classes.includes(row))
+        const count = counts.get(row.name) ?? 0
+        const whole = row.by === 'revinclude' ? alongRow(row, own, count) : completenessOf(row, own, count)
+        return partlyGranted.includes(row) ? partlyGrantedRow(whole) : whole
+      }),
     ),
     issues: work.issues.list(),
     shelf: work.shelf,
@@ -157,10 +196,31 @@ async function ask(work: Work, run: Run): Promise<void> {
       if (again) continue
       if (isSmartError(error) && error.code === 'TOKEN_ENDED') work.over ??= error
       work.failure ??= error
+      run.forbidden = isSmartError(error) && error.code === 'FHIR_FORBIDDEN'
       end(run, endingOf(run, error), error)
     }
   }
 }
+
+// A search that was refused may be granted in another form. What was refused stays in the report.
+async function climb(work: Work, run: Run): Promise<void> {
+  if (run.query.kind !== 'search' || run.ended !== 'refused') return
+  const { _revinclude: _, _include: __, _lastUpdated: ___, ...search } = run.query.search
+  for (const rung of ladderOf(run.query.type, search, run.forbidden ? 'forbidden' : 'invalid')) {
+    if (rung.length === 0 || work.over !== undefined) continue
+    const tried = rung.map((one) =>
+      createRun({ ...run.query, search: { ...run.search, ...cleared(search), ...one } }),
+    )
+    for (const other of tried) await ask(work, other)
+    if (tried.every((other) => other.ended === 'refused')) continue
+    run.superseded = true
+    work.runs.push(...tried)
+    return
+  }
+}
+
+const cleared = (search: SearchParams): SearchParams =>
+  Object.fromEntries(Object.keys(search).map((name) => [name, undefined]))
 
 function end(run: Run, ended: NonNullable<Run['ended']>, error: unknown): void {
   run.ended = ended
@@ -182,8 +242,8 @@ function endingOf(run: Run, error: unknown): NonNullable<Run['ended']> {
   return error.code === 'FHIR_NOT_FOUND' && run.query.kind === 'search' ? 'not-supported' : 'failed'
 }
 
-// Two refusals have a remedy that costs one more query: a cursor that has expired half-way, and a server that does
-// not know `_lastUpdated`, of which everything is asked instead. What comes twice is held once.
+// Some refusals have a remedy that costs one more query: a cursor that has expired half-way, and a parameter that the
+// server does not know. What comes twice is held once.
 function mayAskAgain(run: Run, error: unknown): boolean {
   if (!isSmartError(error)) return false
   const unknownPage = ['FHIR_GONE', 'FHIR_NOT_FOUND', 'FHIR_BAD_REQUEST'].includes(error.code)
@@ -191,12 +251,21 @@ function mayAskAgain(run: Run, error: unknown): boolean {
     run.restarted = true
     return true
   }
-  if (run.pages === 0 && error.code === 'FHIR_BAD_REQUEST' && run.search._lastUpdated !== undefined) {
-    const { _lastUpdated, ...everything } = run.search
-    run.search = everything
-    return true
-  }
-  return false
+  if (run.pages > 0 || error.code !== 'FHIR_BAD_REQUEST') return false
+  const [name] = optional.filter((one) => run.search[one] !== undefined)
+  if (name === undefined) return false
+  without(run, name)
+  run.dropped = name
+  return true
+}
+
+// What a search does without: what would come along is had by references or reported, what is old comes once more.
+const optional = ['_revinclude', '_include', '_lastUpdated'] as const
+
+function without(run: Run, name: string): void {
+  const { [name]: _, ...others } = run.search
+  run.search = others
+  if (name === '_revinclude') run.alone = true
 }
 
 async function readPatient(work: Work, run: Run): Promise<void> {
@@ -216,7 +285,13 @@ const mostEmptyPages = 20
 async function readPages(work: Work, run: Run): Promise<void> {
   const { reader, settings } = work
   const { signal } = settings
-  const search: SearchParams = { patient: reader.patient, ...run.search }
+  for (const name of work.refused) if (run.search[name] !== undefined) without(run, name)
+  const search = Object.fromEntries(
+    Object.entries({ patient: reader.patient, ...run.search }).map(([name, value]) => [
+      name,
+      value === '{patient}' ? reader.patient : value,
+    ]),
+  )
   const pages = reader
     .search(run.query.type, search, signal ? { signal } : {})
     .pages()
@@ -228,6 +303,7 @@ async function readPages(work: Work, run: Run): Promise<void> {
       const { done, value: page } = await orAborted(signal, () => pages.next())
       if (done) return
       run.pages++
+      if (run.dropped) work.refused.add(run.dropped)
       if (page.total !== undefined) run.total = page.total
       addWarnings(run, page.outcomes)
       if (page.invalid > 0) work.issues.add({ kind: 'invalid-entry', dataClass: nameOf(run) }, page.invalid)
@@ -237,6 +313,10 @@ async function readPages(work: Work, run: Run): Promise<void> {
         keep(work, run, entry)
       }
       empty = page.entries.length === 0 ? empty + 1 : 0
+      work.references.found(
+        page.entries,
+        run.query.classes.map(({ name }) => name),
+      )
       work.report(nameOf(run))
       if (run.pages >= mostPages || empty >= mostEmptyPages) return truncate(run, 'endless')
       if (work.over !== undefined) return end(run, 'truncated', work.over)
@@ -260,23 +340,47 @@ function noteErrors(run: Run, page: Page): void {
 }
 
 function keep(work: Work, run: Run, entry: PageEntry): void {
+  const newTo = put(work, entry, run.query.classes, nameOf(run))
+  for (const name of newTo) run.counts.set(name, (run.counts.get(name) ?? 0) + 1)
+}
+
+/** The classes of which it is a resource that they did not have. */
+function put(work: Work, entry: PageEntry, of: readonly DataClass[], asked = of[0]?.name ?? ''): string[] {
   const { resourceType: type, id = '', meta } = entry.resource
-  const classes = run.query.classes.filter(
-    (row) => row.type === type || row.includes?.some((included) => included === type),
-  )
+  const classes = of.filter((row) => row.type === type || row.includes?.some((included) => included === type))
   const [first] = classes
   const issue = first ? quarantine(entry.resource, work.reader.patient) : unexpected(type)
-  const dataClass = first?.name ?? nameOf(run)
+  const dataClass = first?.name ?? asked
   if (issue) {
     work.issues.add({ ...issue, dataClass })
-    return
+    return []
   }
   const names = classes.map((row) => row.name)
   const { conflict, newTo } = work.shelf.put({ type, id, meta }, onOneLine(entry.text), names)
   if (conflict) work.issues.add({ kind: 'two-versions', dataClass, resource: `${type}/${id}` })
-  for (const { name, type: own } of classes) {
-    if (own === type && newTo.includes(name)) run.counts.set(name, (run.counts.get(name) ?? 0) + 1)
+  return classes.filter((row) => row.type === type && newTo.includes(row.name)).map(({ name }) => name)
+}
+
+// A class that is had by reference is not whole when one of its own could not be had.
+function noteMiss(work: Work, { type, id, reason, error, classes }: Miss): void {
+  if (isSmartError(error) && error.code === 'TOKEN_ENDED') work.over ??= error
+  const [dataClass = ''] = classes
+  work.issues.add({
+    kind: 'reference',
+    dataClass,
+    ...(id === undefined ? {} : { resource: `${type}/${id}` }),
+    detail: `${type}:${reason}`,
+  })
+  for (const run of work.runs) {
+    const [row] = run.query.classes
+    if (run.query.kind !== 'reference' || !row || !classes.includes(row.name) || reason === 'foreign')
+      continue
+    if (typesOf(row).some((one) => one === type)) end(run, missEnding(error), error)
   }
+}
+
+function missEnding(error: unknown): NonNullable<Run['ended']> {
+  return isSmartError(error) && error.code === 'FHIR_FORBIDDEN' ? 'refused' : 'failed'
 }
 
 type Finding = Omit<RecordIssue, 'dataClass' | 'count'>

@@ -52,6 +52,14 @@ export interface Run {
   pages: number
   /** True once it has begun again because the server had forgotten where it was. */
   restarted?: boolean
+  /** True once it was refused and others were asked in its place. */
+  superseded?: boolean
+  /** True when it was refused because access does not reach it, not because of its form. */
+  forbidden?: boolean
+  /** The parameter that it is asked without, after a refusal. */
+  dropped?: string
+  /** True once it was asked without what was to come along, which the server refused. */
+  alone?: boolean
   total?: number
   readonly counts: Map<string, number>
   readonly warnings: Map<string, Outcome>
@@ -90,7 +98,7 @@ export function notGrantedRow(row: DataClass): Completeness {
 
 /** The row of a class whose queries have run. */
 export function completenessOf(row: DataClass, runs: readonly Run[], count: number): Completeness {
-  const worst = [...runs].sort((a, b) => gravity(b) - gravity(a))[0]
+  const worst = runs.filter((run) => !run.superseded).sort((a, b) => gravity(b) - gravity(a))[0]
   // With some data in hand, a query that was refused or failed makes the class incomplete, not absent.
   const status = worst?.ended === undefined ? received(count) : count > 0 ? 'truncated' : worst.ended
   return freezeRow({
@@ -102,6 +110,25 @@ export function completenessOf(row: DataClass, runs: readonly Run[], count: numb
     ...(worst?.reason === undefined ? {} : { reason: worst.reason }),
     queries: runs.map((run) => reportOf(run, row.name)),
   })
+}
+
+/** The row of a class that was granted in part: whatever came, it is not all. */
+export function partlyGrantedRow(row: Completeness): Completeness {
+  return row.status === 'received' || row.status === 'none'
+    ? freezeRow({ ...row, status: 'truncated', reason: 'partly-granted' })
+    : row
+}
+
+/** The row of a class that comes along with the searches of others. */
+export function alongRow(row: DataClass, runs: readonly Run[], count: number): Completeness {
+  const asked = runs.filter((run) => !run.superseded)
+  return completenessOf(
+    row,
+    asked.map(({ ended: _, reason: __, ...run }) =>
+      run.alone ? { ...run, ended: 'not-supported', reason: '_revinclude' } : run,
+    ),
+    count,
+  )
 }
 
 const order = [undefined, 'not-supported', 'refused', 'failed', 'truncated'] as const

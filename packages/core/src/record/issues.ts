@@ -10,6 +10,8 @@ export type RecordIssueKind =
   | 'invalid-entry'
   /** The server sent the same resource in two versions; the newer one is kept. */
   | 'two-versions'
+  /** A resource that the record points to could not be had; `detail` is its type and why. */
+  | 'reference'
   /** A file that a resource points to could not be had, or is not the one that was promised. */
   | 'attachment'
 

@@ -1,9 +1,11 @@
 import type { ResourceType, SearchParams } from '../fhir/types.js'
 import type { DataClass, Plan } from '../plans/plan.js'
+import { grantOf, narrowed } from './grants.js'
 
 /** One question to the server, and the data classes that its answer belongs to. */
 export interface Query {
-  readonly kind: 'read' | 'search'
+  /** `reference` for what is read because the record points to it: no question of its own. */
+  readonly kind: 'read' | 'search' | 'reference'
   readonly type: ResourceType
   /** Without `patient`, which the collection adds. */
   readonly search: SearchParams
@@ -14,6 +16,8 @@ export interface Query {
 export interface Schedule {
   readonly queries: readonly Query[]
   readonly notGranted: readonly DataClass[]
+  /** Granted only for certain values, such as one category. */
+  readonly partlyGranted: readonly DataClass[]
 }
 
 /**
@@ -22,38 +26,52 @@ export interface Schedule {
  * @see https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html
  */
 export function schedule(plan: Plan, scopes: readonly string[], since?: Date): Schedule {
-  const granted = grantedTypes(scopes)
   const queries = new Map<string, Query & { classes: DataClass[] }>()
   const notGranted: DataClass[] = []
+  const partlyGranted: DataClass[] = []
+  const grants = new Map(plan.classes.map((row) => [row, grantOf(scopes, row.type)]))
+  const along = plan.classes.find((row) => row.by === 'revinclude' && grants.get(row) !== 'none')
   for (const row of plan.classes) {
-    if (!granted.has('*') && !granted.has(row.type)) {
-      notGranted.push(row)
+    const grant = grants.get(row) ?? 'none'
+    const kind = row.by === 'reference' ? 'reference' : row.type === 'Patient' ? 'read' : 'search'
+    if (row.by === 'revinclude') {
+      if (grant === 'none') notGranted.push(row)
       continue
     }
-    const kind = row.type === 'Patient' ? 'read' : 'search'
-    const searches = kind === 'read' || row.searches.length === 0 ? [{}] : row.searches
-    for (const search of searches) {
-      const asked =
-        kind === 'search' && since ? { ...search, _lastUpdated: `gt${since.toISOString()}` } : search
-      const key = `${row.type} ${JSON.stringify(Object.entries(asked).sort(byKey))}`
+    const asked = (kind !== 'search' || row.searches.length === 0 ? [{}] : row.searches).map((search) =>
+      kind === 'search' ? narrowed(search, grant) : { searches: [{}], whole: true },
+    )
+    const searches = grant === 'none' ? [] : asked.flatMap((one) => one.searches)
+    if (searches.length === 0) notGranted.push(row)
+    else if (asked.some(({ whole }) => !whole)) partlyGranted.push(row)
+    for (const narrow of searches) {
+      const search = kind === 'search' ? withMore(row.type, narrow, along, since) : narrow
+      const key = `${row.type} ${JSON.stringify(Object.entries(search).sort(byKey))}`
       const same = queries.get(key)
       if (same) same.classes.push(row)
-      else queries.set(key, { kind, type: row.type, search: asked, classes: [row] })
+      else queries.set(key, { kind, type: row.type, search, classes: [row] })
     }
   }
-  return { queries: [...queries.values()], notGranted }
+  const all = [...queries.values()]
+  for (const query of all) if (along && query.search._revinclude !== undefined) query.classes.push(along)
+  return { queries: all, notGranted, partlyGranted }
 }
 
-// A granular scope (`…?category=…`) grants some of a type: the server decides which, so the type is asked for.
-function grantedTypes(scopes: readonly string[]): Set<string> {
-  const types = new Set<string>()
-  for (const scope of scopes) {
-    const match = /^(?:patient|user|system)\/([A-Za-z]{1,64}|\*)\.(read|\*|[cruds]{1,5})(?:\?|$)/.exec(scope)
-    if (!match) continue
-    const [, type, actions] = match as unknown as [string, string, string]
-    if (actions === 'read' || /[rs*]/.test(actions)) types.add(type)
+// US Core lists what a Provenance may come along with.
+const hasProvenance = new Set(
+  [
+    'AllergyIntolerance CarePlan CareTeam Condition Coverage Device DiagnosticReport DocumentReference Encounter',
+    'Goal Immunization MedicationDispense MedicationRequest Observation Procedure QuestionnaireResponse',
+    'RelatedPerson ServiceRequest',
+  ].flatMap((line) => line.split(' ')),
+)
+
+function withMore(type: string, search: SearchParams, along?: DataClass, since?: Date): SearchParams {
+  return {
+    ...search,
+    ...(since ? { _lastUpdated: `gt${since.toISOString()}` } : {}),
+    ...(along && hasProvenance.has(type) ? { _revinclude: `${along.type}:target` } : {}),
   }
-  return types
 }
 
 const byKey = ([a]: [string, unknown], [b]: [string, unknown]): number => (a < b ? -1 : a > b ? 1 : 0)

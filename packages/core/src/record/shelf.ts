@@ -19,6 +19,8 @@ export interface Shelf {
     text: string,
     classes: readonly string[],
   ): { readonly conflict: boolean; readonly newTo: readonly string[] }
+  /** Says that a resource belongs to these classes too; false when it is not held. */
+  mark(key: string, classes: readonly string[]): boolean
   readonly size: number
   all(): Iterable<Held>
 }
@@ -40,6 +42,12 @@ export function createShelf(): Shelf {
       return held.size
     },
     all: () => held.values(),
+    mark: (key, classes) => {
+      const known = held.get(key)
+      if (known && classes.some((name) => !known.classes.has(name)))
+        known.classes = combine([...known.classes, ...classes])
+      return known !== undefined
+    },
     put: ({ type, id, meta }, text, classes) => {
       const key = `${type}/${id}`
       const stamp = stampOf(meta)
