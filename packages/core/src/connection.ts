@@ -1,7 +1,8 @@
 import { SmartError } from './errors.js'
 import { createReader } from './fhir/reader.js'
 import { type FhirRequest, type FhirSend, faultError } from './fhir/request.js'
-import type { Reader, RequestOptions } from './fhir/types.js'
+import type { SearchParamsOf, UncheckedParams } from './fhir/search-types.js'
+import type { Reader, RequestOptions, ResourceOf, ResourceType, SearchResults } from './fhir/types.js'
 import { type Revocation, revokeConnection } from './revocation.js'
 import type { LaunchContext } from './smart/context.js'
 import type { Identity } from './smart/identity.js'
@@ -50,6 +51,20 @@ export interface Connection extends Reader {
   readonly locations: readonly string[]
   /** This grant at another of its `locations`. @throws SmartError `FHIR_FOREIGN_URL` for any other server */
   forLocation(location: string): Connection
+  /**
+   * Searches a type, page by page as it is iterated; the parameters are those that FHIR R4 defines for the type.
+   *
+   * @example
+   * const labs = connection.search('Observation', { patient: connection.patient, category: 'laboratory', date: ['ge2020'] })
+   * for await (const lab of labs) console.log(lab.code.text)
+   * @throws SmartError `FHIR_*`, while iterating
+   * @see https://hl7.org/fhir/R4/http.html#search
+   */
+  search<T extends ResourceType>(
+    type: T,
+    params?: SearchParamsOf<T> | UncheckedParams,
+    options?: RequestOptions,
+  ): SearchResults<ResourceOf<T>>
   /** Reads any path below the FHIR base, as bytes. @throws SmartError `FHIR_FOREIGN_URL` for any other URL */
   fetch(path: string, options?: RequestOptions & { readonly accept?: string }): Promise<Response>
   /** Gets a new access token now. */

@@ -46,6 +46,7 @@ export { readUser } from './user.js'
 
 // read
 
+export { type SearchParamsOf, type UncheckedParams, uncheckedParams } from './fhir/search-types.js'
 export type {
   AttachmentBytes,
   FhirResource,
@@ -60,6 +61,16 @@ export type {
   SearchParams,
   SearchResults,
 } from './fhir/types.js'
+
+export {
+  type BatchAnswer,
+  batch,
+  capabilities,
+  history,
+  type OperationOptions,
+  operation,
+  vread,
+} from './verbs.js'
 
 // 2. collect
 

@@ -24,8 +24,14 @@ const mostEmptyPages = 3
 const longestLink = 8192
 const pageLimit = 64 * 1024 * 1024
 
-/** Reads FHIR R4 at one base, through whatever `world.send` is. */
-export function createReader(base: string, world: RequestWorld): FhirReader {
+/** Follows the pages that begin with the answer to a request. */
+export type Pages = (
+  first: (signal: AbortSignal) => Promise<TransportResponse>,
+  outer?: AbortSignal,
+) => AsyncGenerator<Page, void, undefined>
+
+/** What follows pages at one base: to their end, never in circles, and never to another server. */
+export function createPages(base: string, world: RequestWorld): Pages {
   const rest = createRest(base, world)
   const subject = world.provider.id
   const invalid = (what: string, reason?: string): SmartError =>
@@ -62,7 +68,7 @@ export function createReader(base: string, world: RequestWorld): FhirReader {
     return url.href
   }
 
-  async function* pages(
+  return async function* pages(
     first: (signal: AbortSignal) => Promise<TransportResponse>,
     outer?: AbortSignal,
   ): AsyncGenerator<Page, void, undefined> {
@@ -98,13 +104,24 @@ export function createReader(base: string, world: RequestWorld): FhirReader {
       stop.abort()
     }
   }
+}
+
+/** Reads FHIR R4 at one base, through whatever `world.send` is. */
+export function createReader(base: string, world: RequestWorld): FhirReader {
+  const rest = createRest(base, world)
+  const pages = createPages(base, world)
+  const subject = world.provider.id
 
   const readEntry: Reader['readEntry'] = async (type, id, options = {}) => {
     if (!isPathSegment(id)) throw new SmartError('CONFIG_INVALID', 'that is not a FHIR resource id')
     const text = (await rest.read(type, id, options.signal)).text()
     const resource = parseJson(text)
     if (!isObject(resource) || resource.resourceType !== type || resource.id !== id) {
-      throw invalid(`something else than the ${type} that was asked for`)
+      throw new SmartError(
+        'FHIR_RESPONSE_INVALID',
+        `${world.provider.name} sent something else than the ${type} that was asked for`,
+        { subject },
+      )
     }
     return { resource: resource as unknown as Resource, text: onOneLine(text.trim()), mode: 'match' }
   }

@@ -17,7 +17,7 @@ export interface Resource {
 
 /** Search parameters: an array repeats the parameter (AND), a comma within a value is OR; undefined is left out. */
 export type SearchParams = Readonly<
-  Record<string, string | number | boolean | Date | readonly string[] | undefined>
+  Record<string, string | number | boolean | Date | readonly (string | number | boolean | Date)[] | undefined>
 >
 
 /** A warning or error that a server put beside or in place of data. */
