@@ -22,7 +22,18 @@ const data = ['plans/*', 'vendors/*']
 
 const connecting = [
   ...['client', 'connection', 'stored-connection', 'tokens', 'launches', 'discovery', 'revocation'],
-  ...['introspect', 'app-state', 'style', 'user', 'grant', 'installation', 'outlook', 'backend', 'verbs'],
+  ...[
+    'introspect',
+    'app-state',
+    'style',
+    'user',
+    'grant',
+    'installation',
+    'outlook',
+    'backend',
+    'verbs',
+    'checkpoint',
+  ],
 ]
 
 /** Who may import whom; the first row whose `files` match a module is its floor. */

@@ -2,7 +2,14 @@ import { SmartError } from './errors.js'
 import { createReader } from './fhir/reader.js'
 import { type FhirRequest, type FhirSend, faultError } from './fhir/request.js'
 import type { SearchParamsOf, UncheckedParams } from './fhir/search-types.js'
-import type { Reader, RequestOptions, ResourceOf, ResourceType, SearchResults } from './fhir/types.js'
+import type {
+  Reader,
+  RequestOptions,
+  ResourceOf,
+  ResourceType,
+  SearchOptions,
+  SearchResults,
+} from './fhir/types.js'
 import { type Revocation, revokeConnection } from './revocation.js'
 import type { LaunchContext } from './smart/context.js'
 import type { Identity } from './smart/identity.js'
@@ -63,7 +70,7 @@ export interface Connection extends Reader {
   search<T extends ResourceType>(
     type: T,
     params?: SearchParamsOf<T> | UncheckedParams,
-    options?: RequestOptions,
+    options?: SearchOptions,
   ): SearchResults<ResourceOf<T>>
   /** Reads any path below the FHIR base, as bytes. @throws SmartError `FHIR_FOREIGN_URL` for any other URL */
   fetch(path: string, options?: RequestOptions & { readonly accept?: string }): Promise<Response>

@@ -58,6 +58,7 @@ export type {
   Resource,
   ResourceOf,
   ResourceType,
+  SearchOptions,
   SearchParams,
   SearchResults,
 } from './fhir/types.js'
@@ -74,6 +75,7 @@ export {
 
 // 2. collect
 
+export { checkpointOf } from './checkpoint.js'
 export {
   type DataClass,
   definePlan,
@@ -128,4 +130,4 @@ export { type Revocable, type Withdrawal, type WithdrawOptions, withdraw } from 
 export { ambientClock, ambientCrypto, ambientFetch } from './ambient.js'
 export { errorTable } from './error-table.js'
 export { type ErrorCode, isSmartError, type Remedy, SmartError } from './errors.js'
-export type { Clock, CryptoPort, Fetch, Lock, Platform, Store } from './ports.js'
+export type { Checkpoint, Clock, CryptoPort, Fetch, Lock, Platform, Store } from './ports.js'

@@ -32,6 +32,18 @@ export interface Store {
  */
 export type Lock = <T>(name: string, work: () => Promise<T>) => Promise<T>
 
+/**
+ * Where a collection keeps what it has had so far, so that another can go on from there. Lines hold health data: an
+ * implementation that writes to disk encrypts them.
+ */
+export interface Checkpoint {
+  /** All that was appended since it was last cleared, in order. */
+  read(): Promise<readonly string[]>
+  /** Resolves when the line is durable. */
+  append(line: string): Promise<void>
+  clear(): Promise<void>
+}
+
 /** What the core needs of the world. `@s4s/browser` and `@s4s/node` each bring one. */
 export interface Platform {
   readonly fetch: Fetch

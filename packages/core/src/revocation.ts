@@ -37,7 +37,11 @@ export async function revokeConnection(
   const noted = await attempt(async () => {
     if (offered) await platform.store.set(queueKey(key), JSON.stringify(current))
   })
-  const wiped = await attempt(() => platform.store.delete(key))
+  const wiped = await attempt(async () => {
+    await platform.store.delete(key)
+    for (const kept of await platform.store.keys(`checkpoint/${current.id}/`))
+      await platform.store.delete(kept)
+  })
   const server = offered ? await tellServer(current, world, signal) : 'not-offered'
   if (server !== 'queued') await attempt(() => platform.store.delete(queueKey(key)))
   const manageUrl = current.endpoints.management

@@ -1,4 +1,5 @@
 import { endOfString, isObject, parseJson } from '../util/json.js'
+import { onOneLine } from '../util/line.js'
 import { outcomesOf } from './request.js'
 import type { Page, PageEntry, Resource } from './types.js'
 
@@ -59,11 +60,6 @@ function nextLink(bundle: Record<string, unknown>): string | undefined {
     if (isObject(link) && link.relation === 'next' && typeof link.url === 'string') return link.url
   }
   return undefined
-}
-
-/** JSON without its line breaks: outside a string they are white space, and inside one JSON does not allow them. */
-export function onOneLine(text: string): string {
-  return text.includes('\n') || text.includes('\r') ? text.replace(/[\r\n]+[ \t]*/g, '') : text
 }
 
 /** The text of `resource` of each entry; undefined where an entry has none. Expects text that `JSON.parse` accepts. */

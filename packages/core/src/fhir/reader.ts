@@ -1,9 +1,10 @@
 import { SmartError } from '../errors.js'
 import { fromBase64 } from '../util/bytes.js'
 import { isObject, parseJson } from '../util/json.js'
+import { onOneLine } from '../util/line.js'
 import type { TransportResponse } from '../util/transport.js'
 import { isPathSegment, isWithin, join, parseUrl } from '../util/url.js'
-import { onOneLine, type ParsedPage, parsePage } from './bundle.js'
+import { type ParsedPage, parsePage } from './bundle.js'
 import { outcomesOf, type RequestWorld } from './request.js'
 import { createRest } from './rest.js'
 import type {
@@ -13,6 +14,7 @@ import type {
   Resource,
   ResourceOf,
   ResourceType,
+  SearchOptions,
   SearchResults,
 } from './types.js'
 
@@ -97,7 +99,10 @@ export function createPages(base: string, world: RequestWorld): Pages {
         // Under way before this page is consumed; a failure is felt when its turn comes.
         answer = next === undefined ? undefined : rest.get(next, { signal, maxBytes: pageLimit })
         answer?.catch(() => {})
-        yield current.page
+        yield {
+          ...current.page,
+          ...(next === undefined ? (failure === undefined ? { last: true } : {}) : { next }),
+        }
         if (failure !== undefined) throw failure
       }
     } finally {
@@ -136,10 +141,13 @@ export function createReader(base: string, world: RequestWorld): FhirReader {
     search<T extends ResourceType>(
       type: T,
       params = {},
-      options: { signal?: AbortSignal } = {},
+      { signal, from }: SearchOptions = {},
     ): SearchResults<ResourceOf<T>> {
-      const all = (): AsyncGenerator<Page, void, undefined> =>
-        pages((signal) => rest.search(type, params, signal), options.signal)
+      const begin = (stop: AbortSignal): Promise<TransportResponse> =>
+        from === undefined
+          ? rest.search(type, params, stop)
+          : rest.get(from, { signal: stop, maxBytes: pageLimit })
+      const all = (): AsyncGenerator<Page, void, undefined> => pages(begin, signal)
       return {
         pages: all,
         async *[Symbol.asyncIterator]() {

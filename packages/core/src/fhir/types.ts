@@ -46,6 +46,10 @@ export interface Page {
   readonly invalid: number
   /** The server's own count of all matches; a hint, never trusted as the end. */
   readonly total?: number
+  /** Where the next page is, for `search` to go on `from`. */
+  readonly next?: string
+  /** True when the server said that there is no other. */
+  readonly last?: boolean
 }
 
 /** A search that has not been sent yet: iterate over its resources, or over its pages. */
@@ -55,6 +59,11 @@ export interface SearchResults<R> extends AsyncIterable<R> {
 
 export interface RequestOptions {
   readonly signal?: AbortSignal
+}
+
+export interface SearchOptions extends RequestOptions {
+  /** The `next` of an earlier page of the same search: it goes on there. */
+  readonly from?: string
 }
 
 export interface AttachmentBytes {
@@ -75,7 +84,7 @@ export interface Reader {
   search<T extends ResourceType>(
     type: T,
     params?: SearchParams,
-    options?: RequestOptions,
+    options?: SearchOptions,
   ): SearchResults<ResourceOf<T>>
   /** The bytes behind an attachment's URL, when it lies within the FHIR base. */
   attachment(url: string, options?: RequestOptions & { readonly accept?: string }): Promise<AttachmentBytes>

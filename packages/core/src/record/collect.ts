@@ -2,10 +2,11 @@ import { ambientClock, ambientCrypto } from '../ambient.js'
 import { isSmartError } from '../errors.js'
 import type { Page, PageEntry, Reader, Resource, SearchParams } from '../fhir/types.js'
 import type { DataClass, Plan } from '../plans/plan.js'
-import type { Platform } from '../ports.js'
+import type { Checkpoint, Platform } from '../ports.js'
 import { orAborted } from '../util/abort.js'
-import { pool } from '../util/async.js'
+import { createGate, type Gate, pool } from '../util/async.js'
 import { isObject } from '../util/json.js'
+import { onOneLine } from '../util/line.js'
 import { tell } from '../util/tell.js'
 import { type AttachmentShelf, attachmentLimit, fetchAttachments } from './attachments.js'
 import {
@@ -18,12 +19,14 @@ import {
   type Run,
 } from './completeness.js'
 import { createIssues, type Issues, type RecordIssue } from './issues.js'
+import { type Journal, openJournal } from './journal.js'
 import { ladderOf } from './ladders.js'
 import { isAboutAnother } from './patient-guard.js'
 import { createRecord, type PatientRecord } from './record.js'
 import { createReferences, type Miss, type References, typesOf } from './references.js'
 import { schedule } from './schedule.js'
 import { createShelf, type Shelf } from './shelf.js'
+import { divided, dividedBy, type Part } from './split.js'
 
 export interface CollectOptions {
   /** What to ask for. */
@@ -39,6 +42,13 @@ export interface CollectOptions {
   readonly maxResources?: number
   /** Most bytes of one file. Default 25 MiB. */
   readonly maxAttachmentBytes?: number
+  /**
+   * Whether a long search may be divided by date and its parts be walked side by side, as far as `concurrency` allows.
+   * Default true; not done with a checkpoint, nor where the server does not say how many results there are.
+   */
+  readonly split?: boolean
+  /** Where it keeps how far it is: one that was cut off goes on from there. `checkpointOf(connection)` */
+  readonly checkpoint?: Checkpoint
   readonly platform?: Pick<Platform, 'crypto' | 'clock'>
 }
 
@@ -87,6 +97,9 @@ interface Work {
   readonly issues: Issues
   readonly report: (dataClass: string) => void
   readonly runs: Run[]
+  /** Chains of pages under way at a time, of queries and of their parts. */
+  readonly chains: Gate
+  readonly journal?: Journal
   readonly references: References
   /** Parameters that this server has refused, and answered without. */
   readonly refused: Set<string>
@@ -96,10 +109,22 @@ interface Work {
   failure?: unknown
 }
 
-async function gather(reader: Reader, settings: Settings): Promise<PatientRecord> {
+async function gather(given: Reader, settings: Settings): Promise<PatientRecord> {
   const { plan, signal, platform, concurrency } = settings
   signal?.throwIfAborted()
-  const startedAt = new Date(platform.clock.now())
+  const now = platform.clock.now()
+  const journal = settings.checkpoint
+    ? await orAborted(signal, () =>
+        openJournal(settings.checkpoint as Checkpoint, {
+          reader: given,
+          plan,
+          now,
+          ...(settings.since ? { since: settings.since } : {}),
+        }),
+      )
+    : undefined
+  const reader = journal?.reader(given) ?? given
+  const startedAt = journal?.startedAt ?? new Date(now)
   const { queries, notGranted, partlyGranted } = schedule(plan, reader.scopes, settings.since)
   const asked = queries.map(createRun)
   const runs = [...asked]
@@ -110,6 +135,8 @@ async function gather(reader: Reader, settings: Settings): Promise<PatientRecord
     shelf: createShelf(),
     issues: createIssues(),
     runs,
+    chains: createGate(concurrency),
+    ...(journal ? { journal } : {}),
     refused: new Set(),
     references: createReferences({
       reader,
@@ -123,6 +150,8 @@ async function gather(reader: Reader, settings: Settings): Promise<PatientRecord
           entry,
           plan.classes.filter(({ name }) => classes.includes(name)),
         ),
+      known: (key) => journal?.referenced(key),
+      keepFor: async (entries) => journal?.keepReferenced(entries),
       unresolved: (miss) => noteMiss(work, miss),
       isOver: () => work.over !== undefined,
     }),
@@ -141,8 +170,10 @@ async function gather(reader: Reader, settings: Settings): Promise<PatientRecord
     asked
       .filter((run) => run.query.kind !== 'reference')
       .map((run) => async () => {
-        await ask(work, run)
-        await climb(work, run)
+        await work.chains(async () => {
+          await ask(work, run)
+          await climb(work, run)
+        })
         state.done++
         work.report(nameOf(run))
       }),
@@ -161,7 +192,7 @@ async function gather(reader: Reader, settings: Settings): Promise<PatientRecord
   })
   signal?.throwIfAborted()
   const counts = countByClass(plan, work.shelf)
-  return createRecord({
+  const record = createRecord({
     connection: reader.id,
     provider: reader.provider,
     patient: reader.patient,
@@ -181,6 +212,9 @@ async function gather(reader: Reader, settings: Settings): Promise<PatientRecord
     shelf: work.shelf,
     files,
   })
+  // What was cut short may be had by a later one, which goes on from here.
+  if (work.over === undefined && !runs.some((run) => run.ended === 'failed')) await journal?.close()
+  return record
 }
 
 async function ask(work: Work, run: Run): Promise<void> {
@@ -188,6 +222,11 @@ async function ask(work: Work, run: Run): Promise<void> {
   for (let again = true; again; ) {
     again = false
     if (work.over !== undefined) return end(run, 'failed', work.over)
+    const known = work.journal?.ending(run.query)
+    if (known?.ended === 'refused' || known?.ended === 'not-supported') {
+      Object.assign(run, { ended: known.ended, reason: known.reason, forbidden: known.forbidden })
+      return
+    }
     try {
       await (run.query.kind === 'read' ? readPatient(work, run) : readPages(work, run))
     } catch (error) {
@@ -198,6 +237,7 @@ async function ask(work: Work, run: Run): Promise<void> {
       work.failure ??= error
       run.forbidden = isSmartError(error) && error.code === 'FHIR_FORBIDDEN'
       end(run, endingOf(run, error), error)
+      await work.journal?.keepEnding(run)
     }
   }
 }
@@ -271,10 +311,13 @@ function without(run: Run, name: string): void {
 async function readPatient(work: Work, run: Run): Promise<void> {
   const { reader, settings } = work
   const { signal } = settings
-  const patient = await orAborted(signal, () =>
-    reader.readEntry('Patient', reader.patient, signal ? { signal } : {}),
-  )
+  const kept = work.journal?.pages(run.query)[0]?.page.entries[0]
+  const patient =
+    kept ??
+    (await orAborted(signal, () => reader.readEntry('Patient', reader.patient, signal ? { signal } : {})))
   run.pages = 1
+  if (!kept && isObject(patient?.resource))
+    await work.journal?.keepPage(run, { entries: [patient], outcomes: [], invalid: 0, last: true })
   if (!isObject(patient?.resource)) work.issues.add({ kind: 'invalid-entry', dataClass: nameOf(run) })
   else keep(work, run, patient)
 }
@@ -285,6 +328,48 @@ const mostEmptyPages = 20
 async function readPages(work: Work, run: Run): Promise<void> {
   const { reader, settings } = work
   const { signal } = settings
+  let empty = 0
+  // False when nothing more is to be read of it.
+  const take = (page: Page): boolean => {
+    if (page.total !== undefined) run.total = page.total
+    addWarnings(run, page.outcomes)
+    if (page.invalid > 0) work.issues.add({ kind: 'invalid-entry', dataClass: nameOf(run) }, page.invalid)
+    for (const entry of page.entries) {
+      // A limit that is just met is no loss: only one resource more makes it one.
+      if (run.brought.size >= settings.maxResources && !run.brought.has(keyOf(entry))) {
+        truncate(run, 'limit')
+        return false
+      }
+      keep(work, run, entry)
+    }
+    empty = page.entries.length === 0 ? empty + 1 : 0
+    work.references.found(
+      page.entries,
+      run.query.classes.map(({ name }) => name),
+    )
+    work.report(nameOf(run))
+    if (run.pages >= mostPages || empty >= mostEmptyPages) {
+      truncate(run, 'endless')
+      return false
+    }
+    return true
+  }
+
+  let from: string | undefined
+  if (!run.resumed) {
+    run.resumed = true
+    const kept = work.journal?.pages(run.query) ?? []
+    for (const { page, search, alone } of kept) {
+      run.pages++
+      Object.assign(run, { search, alone })
+      if (!take(page)) return
+      noteErrors(run, page)
+    }
+    if (kept.at(-1)?.page.last) return
+    from = kept.at(-1)?.page.next
+    // Of a chain that cannot be gone on with, all is asked again.
+    if (from === undefined) run.pages = 0
+  }
   for (const name of work.refused) if (run.search[name] !== undefined) without(run, name)
   const search = Object.fromEntries(
     Object.entries({ patient: reader.patient, ...run.search }).map(([name, value]) => [
@@ -293,38 +378,105 @@ async function readPages(work: Work, run: Run): Promise<void> {
     ]),
   )
   const pages = reader
-    .search(run.query.type, search, signal ? { signal } : {})
+    .search(run.query.type, search, {
+      ...(signal ? { signal } : {}),
+      ...(from === undefined ? {} : { from }),
+    })
     .pages()
     [Symbol.asyncIterator]()
-  let seen = 0
-  let empty = 0
+  const parts = new AbortController()
+  let apart: Promise<'all'> | undefined
   try {
     for (;;) {
-      const { done, value: page } = await orAborted(signal, () => pages.next())
+      const step = orAborted(signal, () => pages.next())
+      // The chain goes on beside its parts: it is right whatever they are, and it ends when they have brought all.
+      const got = apart ? await Promise.race([step, apart]) : await step
+      if (got === 'all') return
+      const { done, value: page } = got
       if (done) return
       run.pages++
       if (run.dropped) work.refused.add(run.dropped)
-      if (page.total !== undefined) run.total = page.total
-      addWarnings(run, page.outcomes)
-      if (page.invalid > 0) work.issues.add({ kind: 'invalid-entry', dataClass: nameOf(run) }, page.invalid)
-      for (const entry of page.entries) {
-        // A limit that is just met is no loss: only one resource more makes it one.
-        if (seen++ >= settings.maxResources) return truncate(run, 'limit')
-        keep(work, run, entry)
-      }
-      empty = page.entries.length === 0 ? empty + 1 : 0
-      work.references.found(
-        page.entries,
-        run.query.classes.map(({ name }) => name),
-      )
-      work.report(nameOf(run))
-      if (run.pages >= mostPages || empty >= mostEmptyPages) return truncate(run, 'endless')
+      await work.journal?.keepPage(run, page)
+      if (!take(page)) return
       if (work.over !== undefined) return end(run, 'truncated', work.over)
       noteErrors(run, page)
+      if (run.pages === 1 && isWorthDividing(work, run, page)) {
+        apart = walkParts(work, run, search, page.total as number, parts.signal, take)
+        apart.catch(() => {})
+      }
     }
   } finally {
+    parts.abort()
     // Not awaited: a reader that hangs in next may hang in return.
     void (async () => pages.return?.())().catch(() => {})
+  }
+}
+
+/** Below this the counting takes longer than the walk. */
+const leastPages = 12
+
+function isWorthDividing({ settings, journal }: Work, run: Run, page: Page): boolean {
+  const { total = 0, next } = page
+  const own = page.entries.filter(({ mode }) => mode === 'match').length
+  return (
+    settings.split !== false &&
+    settings.concurrency > 1 &&
+    journal === undefined &&
+    next !== undefined &&
+    own > 0 &&
+    total >= own * leastPages &&
+    total < settings.maxResources &&
+    dividedBy(run.query.type) !== undefined
+  )
+}
+
+/** Walks the parts of a search; resolves when all of its results have come, and never when they do not add up. */
+async function walkParts(
+  work: Work,
+  run: Run,
+  search: SearchParams,
+  total: number,
+  stop: AbortSignal,
+  take: (page: Page) => boolean,
+): Promise<'all'> {
+  const { reader, settings, chains } = work
+  const name = dividedBy(run.query.type) as string
+  const signal = settings.signal ? AbortSignal.any([settings.signal, stop]) : stop
+  // A part that already has a date of its own, as in a collection of what is new, keeps it beside.
+  const of = (part: Part): SearchParams => ({
+    ...search,
+    ...part,
+    ...(search[name] !== undefined && part[name] !== undefined
+      ? { [name]: [search[name], part[name]].flat() as string[] }
+      : {}),
+  })
+  const never = new Promise<never>(() => {})
+  try {
+    const count = (part: Part): Promise<number | undefined> =>
+      chains(async () => {
+        signal.throwIfAborted()
+        const { _include: _, _revinclude: __, ...plain } = of(part)
+        const asked = { ...plain, _summary: 'count' }
+        for await (const page of reader.search(run.query.type, asked, { signal }).pages()) return page.total
+        return undefined
+      })
+    const parts = await divided(name, total, settings.concurrency * 2, settings.platform.clock.now(), count)
+    if (!parts) return never
+    await Promise.all(
+      parts.map((part) =>
+        chains(async () => {
+          for await (const page of reader.search(run.query.type, of(part), { signal }).pages()) {
+            signal.throwIfAborted()
+            run.pages++
+            take(page)
+          }
+        }),
+      ),
+    )
+    return run.matches === total ? 'all' : never
+  } catch {
+    // The chain finds out by itself what is wrong.
+    return never
   }
 }
 
@@ -340,11 +492,15 @@ function noteErrors(run: Run, page: Page): void {
 }
 
 function keep(work: Work, run: Run, entry: PageEntry): void {
-  const newTo = put(work, entry, run.query.classes, nameOf(run))
-  for (const name of newTo) run.counts.set(name, (run.counts.get(name) ?? 0) + 1)
+  const names = put(work, entry, run.query.classes, nameOf(run))
+  const key = keyOf(entry)
+  if (run.brought.has(key)) return
+  run.brought.add(key)
+  if (entry.resource.resourceType === run.query.type) run.matches++
+  for (const name of names) run.counts.set(name, (run.counts.get(name) ?? 0) + 1)
 }
 
-/** The classes of which it is a resource that they did not have. */
+/** The names of the classes that it is a resource of, and not only something that came along. */
 function put(work: Work, entry: PageEntry, of: readonly DataClass[], asked = of[0]?.name ?? ''): string[] {
   const { resourceType: type, id = '', meta } = entry.resource
   const classes = of.filter((row) => row.type === type || row.includes?.some((included) => included === type))
@@ -356,9 +512,9 @@ function put(work: Work, entry: PageEntry, of: readonly DataClass[], asked = of[
     return []
   }
   const names = classes.map((row) => row.name)
-  const { conflict, newTo } = work.shelf.put({ type, id, meta }, onOneLine(entry.text), names)
+  const { conflict } = work.shelf.put({ type, id, meta }, onOneLine(entry.text), names)
   if (conflict) work.issues.add({ kind: 'two-versions', dataClass, resource: `${type}/${id}` })
-  return classes.filter((row) => row.type === type && newTo.includes(row.name)).map(({ name }) => name)
+  return classes.filter((row) => row.type === type).map(({ name }) => name)
 }
 
 // A class that is had by reference is not whole when one of its own could not be had.
@@ -383,6 +539,8 @@ function missEnding(error: unknown): NonNullable<Run['ended']> {
   return isSmartError(error) && error.code === 'FHIR_FORBIDDEN' ? 'refused' : 'failed'
 }
 
+const keyOf = ({ resource }: PageEntry): string => `${resource.resourceType}/${resource.id}`
+
 type Finding = Omit<RecordIssue, 'dataClass' | 'count'>
 
 function unexpected(type: unknown): Finding {
@@ -398,9 +556,6 @@ function quarantine(resource: Resource, patient: string): Finding | undefined {
   }
   return isAboutAnother(resource, patient) ? { kind: 'other-patient', resource: `${type}/${id}` } : undefined
 }
-
-// Lines are what the package is made of. A line break within JSON is white space, never part of a string.
-const onOneLine = (text: string): string => (/[\r\n]/.test(text) ? text.replace(/[\r\n]+/g, ' ') : text)
 
 async function attachmentsOf(work: Work, received: (dataClass: string) => void): Promise<AttachmentShelf> {
   const { reader, settings, issues, shelf } = work

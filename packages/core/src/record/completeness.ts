@@ -20,7 +20,7 @@ export interface QueryReport {
   readonly type: string
   readonly search: SearchParams
   readonly status: CompletenessStatus
-  /** Resources that this query was the first to bring. */
+  /** Resources of the class that this query brought; one that two queries bring counts in both. */
   readonly count: number
   readonly pages: number
   /** The server's own count, which may differ. */
@@ -52,6 +52,8 @@ export interface Run {
   pages: number
   /** True once it has begun again because the server had forgotten where it was. */
   restarted?: boolean
+  /** True once what an earlier collection kept of it was taken up. */
+  resumed?: boolean
   /** True once it was refused and others were asked in its place. */
   superseded?: boolean
   /** True when it was refused because access does not reach it, not because of its form. */
@@ -62,12 +64,24 @@ export interface Run {
   alone?: boolean
   total?: number
   readonly counts: Map<string, number>
+  /** `Type/id` of what it brought, so that a page that comes twice counts once. */
+  readonly brought: Set<string>
+  /** How many of these are of the type that was searched. */
+  matches: number
   readonly warnings: Map<string, Outcome>
 }
 
 /** A run that has not begun. */
 export function createRun(query: Query): Run {
-  return { query, search: query.search, pages: 0, counts: new Map(), warnings: new Map() }
+  return {
+    query,
+    search: query.search,
+    pages: 0,
+    counts: new Map(),
+    brought: new Set(),
+    matches: 0,
+    warnings: new Map(),
+  }
 }
 
 const mostWarnings = 50

@@ -12,6 +12,10 @@ export interface ReferenceWorld {
   /** Marks a resource that is held as one of the classes too; false when it is not held. */
   readonly mark: (key: string, classes: readonly string[]) => boolean
   readonly keep: (entry: PageEntry, classes: readonly string[]) => void
+  /** What an earlier collection has fetched already. */
+  readonly known: (key: string) => PageEntry | undefined
+  /** Keeps what was fetched, so that it need not be fetched again. */
+  readonly keepFor: (entries: readonly PageEntry[]) => Promise<void>
   readonly unresolved: (miss: Miss) => void
   /** True once access has ended. */
   readonly isOver: () => boolean
@@ -93,6 +97,11 @@ export function createReferences(world: ReferenceWorld): References {
     }
     counts.set(type, count)
     wanted.set(key, one)
+    const known = world.known(key)
+    if (known) {
+      received(known, one)
+      return
+    }
     waiting.set(type, [...(waiting.get(type) ?? []), one])
   }
 
@@ -117,7 +126,9 @@ export function createReferences(world: ReferenceWorld): References {
   const readOne = async (one: Wanted): Promise<void> => {
     if (refused.has(one.type)) return missed([one], refused.get(one.type))
     try {
-      received(await reader.readEntry(one.type, one.id, signal ? { signal } : {}), one)
+      const entry = await reader.readEntry(one.type, one.id, signal ? { signal } : {})
+      await world.keepFor([entry])
+      received(entry, one)
     } catch (error) {
       signal?.throwIfAborted()
       // What one person's scopes do not reach they do not reach a thousand times.
@@ -132,6 +143,11 @@ export function createReferences(world: ReferenceWorld): References {
     try {
       const search = { _id: ones.map(({ id }) => id).join(',') }
       for await (const page of reader.search(type, search, signal ? { signal } : {}).pages()) {
+        await world.keepFor(
+          page.entries.filter(
+            ({ resource }) => resource.resourceType === type && left.has(resource.id ?? ''),
+          ),
+        )
         for (const entry of page.entries) {
           const { resourceType, id = '' } = entry.resource
           const one = resourceType === type ? left.get(id) : undefined

@@ -48,3 +48,24 @@ export function retryAfterSeconds(header: string | null, now: number): number | 
 export function backoff(attempt: number, random: number, base = 500, cap = 15_000): number {
   return Math.min(cap, base * 2 ** attempt) * random
 }
+
+/** Runs work while fewer than `limit` others of the same gate run; the rest wait in their order. */
+export type Gate = <T>(work: () => Promise<T>) => Promise<T>
+
+/** A gate that lets so many through at a time. */
+export function createGate(limit: number): Gate {
+  const waiting: (() => void)[] = []
+  let running = 0
+  return async (work) => {
+    if (running >= limit) await new Promise<void>((resolve) => waiting.push(resolve))
+    else running++
+    try {
+      return await work()
+    } finally {
+      // Whoever is next takes the place over.
+      const next = waiting.shift()
+      if (next) next()
+      else running--
+    }
+  }
+}

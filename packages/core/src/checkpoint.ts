@@ -1,0 +1,44 @@
+import { type Connection, coreOf } from './connection.js'
+import type { Checkpoint, CryptoPort, Store } from './ports.js'
+import { storage } from './stored-connection.js'
+import { hex } from './util/bytes.js'
+
+/** Where the checkpoints of a connection are: they go when it does. */
+export const checkpointPrefix = (connection: string): string => `checkpoint/${connection}/`
+
+/**
+ * Keeps how far the collection of a connection's record is, in the store that keeps the connection: sealed in a browser,
+ * encrypted on disk. A collection that was cut off, by a closed tab or the end of a process, goes on from there.
+ *
+ * @example const record = await collect(connection, { plan, checkpoint: checkpointOf(connection) })
+ */
+export function checkpointOf(connection: Connection): Checkpoint {
+  const { world } = coreOf(connection)
+  const { store, crypto } = world.platform
+  return storeCheckpoint(store, crypto, checkpointPrefix(connection.id))
+}
+
+function storeCheckpoint(store: Store, crypto: CryptoPort, prefix: string): Checkpoint {
+  // Of two tabs that collect at once neither writes over the other's.
+  const writer = hex(crypto.getRandomValues(new Uint8Array(6)))
+  let next = 0
+  const keys = async (): Promise<string[]> => (await storage(() => store.keys(prefix))).sort()
+  return {
+    read: async () => {
+      const lines: string[] = []
+      for (const key of await keys()) {
+        const line = await storage(() => store.get(key))
+        if (line !== undefined) lines.push(line)
+        next = Math.max(next, Number.parseInt(key.slice(prefix.length), 10) + 1)
+      }
+      return lines
+    },
+    append: (line) => {
+      const key = `${prefix}${String(next++).padStart(9, '0')}-${writer}`
+      return storage(() => store.set(key, line))
+    },
+    clear: async () => {
+      for (const key of await keys()) await storage(() => store.delete(key))
+    },
+  }
+}
