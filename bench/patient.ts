@@ -12,9 +12,15 @@ export interface Patient {
 }
 
 /** Starts the EHR and connects. */
-export async function startPatient(observations: number, perPage: number): Promise<Patient> {
-  const script = fileURLToPath(new URL('ehr.ts', import.meta.url))
-  const child = fork(script, [String(observations), String(perPage)], { execArgv: process.execArgv })
+export async function startPatient(
+  observations: number,
+  perPage: number,
+  other: { readonly script: string; readonly more: readonly string[] } = { script: 'ehr.ts', more: [] },
+): Promise<Patient> {
+  const script = fileURLToPath(new URL(other.script, import.meta.url))
+  const child = fork(script, [String(observations), String(perPage), ...other.more], {
+    execArgv: process.execArgv,
+  })
   const [{ provider }] = (await once(child, 'message')) as [{ provider: Provider }]
   const client = createClient({
     platform: testPlatform(),

@@ -384,15 +384,9 @@ async function readPages(work: Work, run: Run): Promise<void> {
     })
     .pages()
     [Symbol.asyncIterator]()
-  const parts = new AbortController()
-  let apart: Promise<'all'> | undefined
   try {
     for (;;) {
-      const step = orAborted(signal, () => pages.next())
-      // The chain goes on beside its parts: it is right whatever they are, and it ends when they have brought all.
-      const got = apart ? await Promise.race([step, apart]) : await step
-      if (got === 'all') return
-      const { done, value: page } = got
+      const { done, value: page } = await orAborted(signal, () => pages.next())
       if (done) return
       run.pages++
       if (run.dropped) work.refused.add(run.dropped)
@@ -401,12 +395,11 @@ async function readPages(work: Work, run: Run): Promise<void> {
       if (work.over !== undefined) return end(run, 'truncated', work.over)
       noteErrors(run, page)
       if (run.pages === 1 && isWorthDividing(work, run, page)) {
-        apart = walkParts(work, run, search, page.total as number, parts.signal, take)
-        apart.catch(() => {})
+        // What does not add up is walked as one chain, as if nothing had been.
+        if (await orAborted(signal, () => walkParts(work, run, search, page.total as number, take))) return
       }
     }
   } finally {
-    parts.abort()
     // Not awaited: a reader that hangs in next may hang in return.
     void (async () => pages.return?.())().catch(() => {})
   }
@@ -430,53 +423,51 @@ function isWorthDividing({ settings, journal }: Work, run: Run, page: Page): boo
   )
 }
 
-/** Walks the parts of a search; resolves when all of its results have come, and never when they do not add up. */
+/** Walks the parts of a search side by side: true when all of its results have come. */
 async function walkParts(
   work: Work,
   run: Run,
   search: SearchParams,
   total: number,
-  stop: AbortSignal,
   take: (page: Page) => boolean,
-): Promise<'all'> {
+): Promise<boolean> {
   const { reader, settings, chains } = work
   const name = dividedBy(run.query.type) as string
-  const signal = settings.signal ? AbortSignal.any([settings.signal, stop]) : stop
-  // A part that already has a date of its own, as in a collection of what is new, keeps it beside.
-  const of = (part: Part): SearchParams => ({
-    ...search,
-    ...part,
-    ...(search[name] !== undefined && part[name] !== undefined
-      ? { [name]: [search[name], part[name]].flat() as string[] }
-      : {}),
-  })
-  const never = new Promise<never>(() => {})
+  const over = new AbortController()
+  const signal = settings.signal ? AbortSignal.any([settings.signal, over.signal]) : over.signal
+  // A search that already has a date of its own, as in a collection of what is new, keeps it beside.
+  const own = search[name]
+  const of = (part: Part): SearchParams =>
+    own === undefined || part[name] === undefined
+      ? { ...search, ...part }
+      : { ...search, [name]: [own, part[name]].flat() as string[] }
+  const count = (part: Part): Promise<number | undefined> =>
+    chains(async () => {
+      signal.throwIfAborted()
+      const { _include: _, _revinclude: __, ...plain } = of(part)
+      const asked = { ...plain, _summary: 'count' }
+      for await (const page of reader.search(run.query.type, asked, { signal }).pages()) return page.total
+      return undefined
+    })
   try {
-    const count = (part: Part): Promise<number | undefined> =>
-      chains(async () => {
-        signal.throwIfAborted()
-        const { _include: _, _revinclude: __, ...plain } = of(part)
-        const asked = { ...plain, _summary: 'count' }
-        for await (const page of reader.search(run.query.type, asked, { signal }).pages()) return page.total
-        return undefined
-      })
-    const parts = await divided(name, total, settings.concurrency * 2, settings.platform.clock.now(), count)
-    if (!parts) return never
-    await Promise.all(
-      parts.map((part) =>
-        chains(async () => {
-          for await (const page of reader.search(run.query.type, of(part), { signal }).pages()) {
-            signal.throwIfAborted()
-            run.pages++
-            take(page)
-          }
-        }),
-      ),
-    )
-    return run.matches === total ? 'all' : never
+    const parts = await divided(name, total, settings.concurrency * 3, settings.platform.clock.now(), count)
+    const walk = async (): Promise<void> => {
+      for (let part = parts?.shift(); part; part = parts?.shift())
+        for await (const page of reader.search(run.query.type, of(part), { signal }).pages()) {
+          signal.throwIfAborted()
+          run.pages++
+          take(page)
+        }
+    }
+    // One in the place of the chain itself, the others where places are free.
+    if (parts)
+      await Promise.all([walk(), ...Array.from({ length: settings.concurrency - 1 }, () => chains(walk))])
+    return run.matches === total
   } catch {
     // The chain finds out by itself what is wrong.
-    return never
+    return false
+  } finally {
+    over.abort()
   }
 }
 

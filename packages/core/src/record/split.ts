@@ -32,6 +32,8 @@ const year = 365.25 * 86_400_000
 const firstEdges = [40, 20, 10, 5, 3, 2, 1, 0.5].map((years) => -years * year)
 const levels = 5
 const slices = 6
+/** Counting more often than this costs more than it gains. */
+const mostCounts = 150
 
 /**
  * Divides a search of `total` results into parts by date, of about `total / wanted` each, by asking the server how many
@@ -44,10 +46,12 @@ export async function divided(
   now: number,
   count: (part: Part) => Promise<number | undefined>,
 ): Promise<Part[] | undefined> {
+  let asked = 0
   const counted = async (edges: readonly number[]): Promise<Range[]> =>
     Promise.all(
       edges.slice(1).map(async (to, index) => {
         const from = edges[index] as number
+        if (++asked > mostCounts) return { from, to, count: Number.NaN }
         return { from, to, count: (await count(partOf(name, from, to))) ?? Number.NaN }
       }),
     )
@@ -65,17 +69,21 @@ export async function divided(
   const target = Math.max(1, Math.ceil(total / wanted))
   let ranges = first
   for (let level = 0; level < levels; level++) {
-    if (ranges.some((range) => Number.isNaN(range.count))) return undefined
+    if (!addsUp(ranges, total)) return undefined
     if (!ranges.some((range) => canBeCut(range, target))) break
     ranges = (
       await Promise.all(ranges.map((range) => (canBeCut(range, target) ? counted(cut(range)) : [range])))
     ).flat()
   }
-  if (ranges.some((range) => Number.isNaN(range.count))) return undefined
-  if (ranges.reduce((sum, range) => sum + range.count, undated) < total) return undefined
+  if (!addsUp(ranges, total) || sumOf(ranges) + undated < total) return undefined
   const parts = merged(ranges, target).map(({ from, to }) => partOf(name, from, to))
   return undated > 0 ? [...parts, none] : parts
 }
+
+const sumOf = (ranges: readonly Range[]): number => ranges.reduce((sum, { count }) => sum + count, 0)
+
+// What lasts over an edge is counted on both sides of it, but hardly everything is.
+const addsUp = (ranges: readonly Range[], total: number): boolean => sumOf(ranges) <= total * 1.5
 
 const canBeCut = ({ from, to, count }: Range, target: number): boolean =>
   count > target * 1.5 && Number.isFinite(from) && Number.isFinite(to) && to - from > 2 * 86_400_000
