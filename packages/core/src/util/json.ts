@@ -2,9 +2,9 @@ export type Json = null | boolean | number | string | Json[] | { [key: string]: 
 
 /** JSON of at most `maxDepth` levels, or undefined when it is anything else. Never throws. */
 export function parseJson(text: string, maxDepth = 100): unknown {
-  if (depthOf(text) > maxDepth) return undefined
   try {
-    return JSON.parse(text)
+    const value: unknown = JSON.parse(text)
+    return isShallow(value, maxDepth) ? value : undefined
   } catch {
     return undefined
   }
@@ -29,19 +29,16 @@ export function stringsAt(value: unknown, key: string): string[] {
   return Array.isArray(found) ? found.filter((item): item is string => typeof item === 'string') : []
 }
 
-// Counted before parsing: a deep enough value overflows the stack of whoever walks it later. Most of a page is
-// strings, and those are leapt over.
-function depthOf(text: string): number {
-  let depth = 0
-  let deepest = 0
-  for (let at = 0; at < text.length; at++) {
-    const code = text.charCodeAt(at)
-    if (code === 34) at = endOfString(text, at) - 1
-    else if (code === 123 || code === 91) {
-      if (++depth > deepest) deepest = depth
-    } else if (code === 125 || code === 93) depth--
+// A deep enough value overflows the stack of whoever walks it later. This walk goes no deeper than it allows.
+function isShallow(value: unknown, levels: number): boolean {
+  if (typeof value !== 'object' || value === null) return true
+  if (levels === 0) return false
+  const inner = value as Record<string, unknown>
+  for (const key in inner) {
+    const one = inner[key]
+    if (typeof one === 'object' && one !== null && !isShallow(one, levels - 1)) return false
   }
-  return deepest
+  return true
 }
 
 /** Where the JSON string that begins at `start` ends: behind its closing quote, or at the end of the text. */

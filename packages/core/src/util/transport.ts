@@ -164,30 +164,36 @@ function createDeadline(clock: Clock, request: TransportRequest): Deadline {
   const onAbort = (): void => fail(request.signal?.reason)
   if (request.signal?.aborted) onAbort()
   request.signal?.addEventListener('abort', onAbort, { once: true })
-  const arm = (milliseconds: number, what: string, until: AbortSignal): void => {
-    clock.sleep(milliseconds, until).then(
-      () => fail(new TransportError('timeout', `${what} after ${Math.round(milliseconds / 1000)} s`)),
-      () => {},
-    )
+  const late = (what: string, milliseconds: number): void =>
+    fail(new TransportError('timeout', `${what} after ${Math.round(milliseconds / 1000)} s`))
+  const total = request.totalTimeout ?? 300_000
+  clock.sleep(total, stopTimers.signal).then(
+    () => late('no complete answer', total),
+    () => {},
+  )
+  // One timer for all waits, not one for each: a body comes in thousands of chunks.
+  let sign = clock.now()
+  const watch = async (): Promise<void> => {
+    for (let left = idle; left > 0; left = sign + idle - clock.now())
+      await clock.sleep(left, stopTimers.signal)
+    late('no sign of life', idle)
   }
-  arm(request.totalTimeout ?? 300_000, 'no complete answer', stopTimers.signal)
+  watch().catch(() => {})
   return {
     signal: controller.signal,
     race: async (work) => {
-      const done = new AbortController()
-      arm(idle, 'no sign of life', done.signal)
-      try {
-        return await Promise.race([work(), failed])
-      } finally {
-        done.abort()
-      }
+      sign = clock.now()
+      return Promise.race([work(), failed])
     },
     end: () => {
-      stopTimers.abort()
+      // With a reason of its own: making the usual one takes longer than all else here.
+      stopTimers.abort(ended)
       request.signal?.removeEventListener('abort', onAbort)
     },
   }
 }
+
+const ended = 'ended'
 
 async function readCapped(
   response: Response,
