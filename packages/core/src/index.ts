@@ -88,6 +88,7 @@ export {
 export type { AttachmentStatus, RecordAttachment } from './record/attachments.js'
 export { type CollectOptions, collect, type Progress } from './record/collect.js'
 export type { Completeness, CompletenessStatus, QueryReport } from './record/completeness.js'
+export { type ExplainedClass, explainRecord } from './record/explain.js'
 export type { RecordIssue, RecordIssueKind } from './record/issues.js'
 export type { PatientRecord } from './record/record.js'
 

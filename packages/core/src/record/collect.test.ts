@@ -7,6 +7,7 @@ import type { Page, Reader, Resource } from '../fhir/types.js'
 import { usCore } from '../plans/index.js'
 import { definePlan } from '../plans/plan.js'
 import { type CollectOptions, collect, type Progress } from './collect.js'
+import { explainRecord } from './explain.js'
 import { type MemoryReaderOptions, memoryReader, pageOf } from './memory-reader.js'
 import type { PatientRecord } from './record.js'
 
@@ -536,4 +537,54 @@ test('the times of a record come from the clock', async () => {
   const clock = { ...ambientClock, now: () => now++ }
   const record = await collect(reader(), { plan: labs, platform: { clock, crypto: ambientCrypto } })
   expect([record.startedAt.getTime(), record.collectedAt.getTime()]).toEqual([1_000, 1_001])
+})
+
+test('each class is told in a sentence, whole or not', async () => {
+  const plan = usCore.only(
+    'Patient',
+    'Laboratory',
+    'Vital Signs',
+    'Goals',
+    'Procedures',
+    'Devices',
+    'Specimens',
+    'Problems',
+  )
+  const record = await collect(
+    reader({
+      scopes: [
+        'patient/Patient.rs',
+        'patient/Observation.rs',
+        'patient/Goal.rs',
+        'patient/Procedure.rs',
+        'patient/Device.rs',
+        'patient/Specimen.rs',
+        'patient/Condition.rs?category=problem-list-item',
+      ],
+      search: (type, search) => {
+        if (type === 'Observation')
+          return String(search.category).endsWith('laboratory')
+            ? [pageOf(observations(0, 1))]
+            : [pageOf(observations(10, 2)), error('FHIR_SERVER_ERROR')]
+        if (type === 'Procedure') return [error('FHIR_FORBIDDEN')]
+        if (type === 'Device') return [error('FHIR_NOT_FOUND')]
+        if (type === 'Specimen') return [error('FHIR_TIMEOUT')]
+        return [pageOf([])]
+      },
+    }),
+    { plan: definePlan({ ...plan, classes: [...plan.classes, ...usCore.only('Encounters').classes] }) },
+  )
+  const told = explainRecord(record, usCore)
+  expect(told.map(({ dataClass, whole, sentence }) => [dataClass, whole, sentence.split(': ')[1]])).toEqual([
+    ['Patient', true, '1 entry from Memory.'],
+    ['Problems', false, '0 entries from Memory; you gave access to a part of it.'],
+    ['Laboratory', true, '1 entry from Memory.'],
+    ['Vital Signs', false, '2 entries from Memory, and some could not be had.'],
+    ['Procedures', false, 'Memory did not hand it out.'],
+    ['Goals', true, 'Memory has none.'],
+    ['Devices', false, 'Memory does not offer it to apps.'],
+    ['Specimens', false, 'Memory could not be reached for it; it can be tried again later.'],
+    ['Encounters', false, 'you did not give access to it.'],
+  ])
+  expect(told[0]?.sentence).toMatch(/^Your name/)
 })

@@ -24,7 +24,7 @@ import { ladderOf } from './ladders.js'
 import { isAboutAnother } from './patient-guard.js'
 import { createRecord, type PatientRecord } from './record.js'
 import { createReferences, type Miss, type References, typesOf } from './references.js'
-import { schedule } from './schedule.js'
+import { longestFirst, schedule } from './schedule.js'
 import { createShelf, type Shelf } from './shelf.js'
 import { divided, dividedBy, type Part } from './split.js'
 
@@ -167,16 +167,18 @@ async function gather(given: Reader, settings: Settings): Promise<PatientRecord>
 
   await pool(
     concurrency,
-    asked
-      .filter((run) => run.query.kind !== 'reference')
-      .map((run) => async () => {
+    longestFirst(asked.map(({ query }) => query)).flatMap((query) => {
+      const run = asked.find((one) => one.query === query)
+      if (!run || query.kind === 'reference') return []
+      return async () => {
         await work.chains(async () => {
           await ask(work, run)
           await climb(work, run)
         })
         state.done++
         work.report(nameOf(run))
-      }),
+      }
+    }),
   )
   const questions = runs.filter((run) => run.query.kind !== 'reference')
   if (questions.length > 0 && questions.every((run) => run.ended === 'failed')) throw work.failure

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { usCore } from '../plans/index.js'
-import { schedule } from './schedule.js'
+import { longestFirst, schedule } from './schedule.js'
 
 const plan = usCore.only('Patient', 'Laboratory', 'Tests and Imaging', 'Goals')
 const typesFor = (...scopes: string[]): string[] => schedule(plan, scopes).queries.map((query) => query.type)
@@ -75,5 +75,20 @@ test('what comes along is asked for where US Core has it, and is no query of its
     ['search', 'Goal', 'Provenance:target', 2],
     ['search', 'Specimen', undefined, 1],
     ['reference', 'Practitioner', undefined, 1],
+  ])
+})
+
+test('after the patient, what is longest in most records begins first; the rest keeps the order of the plan', () => {
+  const { queries } = schedule(
+    usCore.only('Patient', 'Allergies', 'Vital Signs', 'Laboratory', 'Documents', 'Goals'),
+    ['patient/*.rs'],
+  )
+  expect(longestFirst(queries).map(({ classes }) => classes[0]?.name)).toEqual([
+    'Patient',
+    'Laboratory',
+    'Vital Signs',
+    'Documents',
+    'Allergies',
+    'Goals',
   ])
 })

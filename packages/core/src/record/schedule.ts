@@ -74,4 +74,28 @@ function withMore(type: string, search: SearchParams, along?: DataClass, since?:
   }
 }
 
+// About how many pages a query has in a long record: what is longest begins first, so that it does not end last.
+const lengths: readonly (readonly [type: string, part: string, length: number])[] = [
+  // The one that says soonest whether there is access at all.
+  ['Patient', '', 1000],
+  ['Observation', 'laboratory', 100],
+  ['Observation', 'vital-signs', 80],
+  ['DocumentReference', '', 40],
+  ['DiagnosticReport', '', 30],
+  ['Encounter', '', 30],
+  ['MedicationRequest', '', 25],
+  ['Procedure', '', 20],
+  ['Condition', '', 15],
+  ['ServiceRequest', '', 15],
+  ['Observation', 'social-history', 5],
+  ['Observation', 'survey', 5],
+]
+
+/** The queries in the order in which to begin them; alike ones stay in the order of the plan. */
+export function longestFirst<Q extends Pick<Query, 'type' | 'search'>>(queries: readonly Q[]): Q[] {
+  const lengthOf = ({ type, search }: Q): number =>
+    lengths.find(([of, part]) => of === type && String(search.category ?? '').endsWith(part))?.[2] ?? 1
+  return [...queries].sort((one, other) => lengthOf(other) - lengthOf(one))
+}
+
 const byKey = ([a]: [string, unknown], [b]: [string, unknown]): number => (a < b ? -1 : a > b ? 1 : 0)
