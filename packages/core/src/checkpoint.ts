@@ -1,10 +1,7 @@
 import { type Connection, coreOf } from './connection.js'
 import type { Checkpoint, CryptoPort, Store } from './ports.js'
-import { storage } from './stored-connection.js'
+import { checkpointPrefix, storage } from './stored-connection.js'
 import { hex } from './util/bytes.js'
-
-/** Where the checkpoints of a connection are: they go when it does. */
-export const checkpointPrefix = (connection: string): string => `checkpoint/${connection}/`
 
 /**
  * Keeps how far the collection of a connection's record is, in the store that keeps the connection: sealed in a browser,

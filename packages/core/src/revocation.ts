@@ -1,7 +1,7 @@
 import type { Platform } from './ports.js'
 import type { Provider } from './smart/provider.js'
 import { revokeToken } from './smart/token.js'
-import { loadConnection, type StoredConnection, storage } from './stored-connection.js'
+import { checkpointPrefix, loadConnection, type StoredConnection, storage } from './stored-connection.js'
 import { type ConnectionWorld, tokenClientOf } from './tokens.js'
 import { Secret } from './util/secret.js'
 
@@ -39,7 +39,7 @@ export async function revokeConnection(
   })
   const wiped = await attempt(async () => {
     await platform.store.delete(key)
-    for (const kept of await platform.store.keys(`checkpoint/${current.id}/`))
+    for (const kept of await platform.store.keys(checkpointPrefix(current.id)))
       await platform.store.delete(kept)
   })
   const server = offered ? await tellServer(current, world, signal) : 'not-offered'

@@ -89,3 +89,6 @@ export async function storage<T>(work: () => Promise<T>): Promise<T> {
     throw new SmartError('CONFIG_STORAGE_FAILED', 'the store could not be read or written', { cause })
   }
 }
+
+/** Where the checkpoints of a connection are: they go when it does. */
+export const checkpointPrefix = (connection: string): string => `checkpoint/${connection}/`

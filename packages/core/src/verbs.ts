@@ -2,6 +2,7 @@ import { type Connection, coreOf } from './connection.js'
 import { SmartError } from './errors.js'
 import { createPages } from './fhir/reader.js'
 import { type FhirRequest, outcomesOf, type RequestWorld, request, requestOnce } from './fhir/request.js'
+import { queryOf } from './fhir/rest.js'
 import type {
   Outcome,
   RequestOptions,
@@ -81,11 +82,8 @@ export async function operation(
   const { type, id, params = {}, input, signal } = options
   if (!/^\$[A-Za-z0-9-]{1,64}$/.test(name)) throw new SmartError('CONFIG_INVALID', 'that is not an operation')
   const path = [...(type === undefined ? [] : [type]), ...(id === undefined ? [] : [segment(id)]), name]
-  const query = new URLSearchParams()
-  for (const [key, value] of Object.entries(params))
-    for (const one of Array.isArray(value) ? value : [value])
-      if (one !== undefined) query.append(key, one instanceof Date ? one.toISOString() : String(one))
-  const url = at(connection, ...path) + (query.size > 0 ? `?${query}` : '')
+  const query = queryOf(params)
+  const url = at(connection, ...path) + (query === '' ? '' : `?${query}`)
   const world = worldOf(connection)
   const abort = signal ? { signal } : {}
   const answer = input

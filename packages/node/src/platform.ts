@@ -50,10 +50,9 @@ function reachOf({ providers = [], allowPrivate = [] }: NodePlatformOptions): (u
   const onLoopback = (host: string): boolean => /^((.+\.)?localhost|127(\.\d+){3}|\[::1\])$/.test(host)
   const develops = [...hosts].some(onLoopback)
   return ({ hostname }) => {
-    if (develops && (onLoopback(hostname) || hosts.has(hostname)))
-      return isIP(hostname.replace(/^\[|\]$/g, '')) ? 'literal' : 'loopback'
-    if (!hosts.has(hostname)) return 'internet'
-    return isIP(hostname.replace(/^\[|\]$/g, '')) ? 'literal' : 'private'
+    if (!hosts.has(hostname) && !(develops && onLoopback(hostname))) return 'internet'
+    if (isIP(hostname.replace(/^\[|\]$/g, ''))) return 'literal'
+    return develops ? 'loopback' : 'private'
   }
 }
 

@@ -1,7 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,23 +8,23 @@ import { type Sandbox, startSandbox } from '@s4s/sandbox'
 import { afterEach, describe, expect, test } from 'vitest'
 import { fileStore } from './file-store.js'
 import { nodePlatform } from './platform.js'
+import { type Child, startChild } from './test-support/child.js'
 
-const running = new Set<ChildProcess>()
+const running = new Set<Child>()
 const sandboxes: Sandbox[] = []
 const folders: string[] = []
 afterEach(async () => {
-  for (const child of running) child.kill('SIGKILL')
+  await Promise.all([...running].map((child) => child.kill()))
   running.clear()
   await Promise.all(sandboxes.splice(0).map((sandbox) => sandbox.stop()))
   await Promise.all(folders.splice(0).map((folder) => rm(folder, { recursive: true, force: true })))
 })
 
-const tsx = createRequire(import.meta.url).resolve('tsx')
 const script = fileURLToPath(new URL('./test-support/refresher.ts', import.meta.url))
 
 interface Refresher {
-  readonly child: ChildProcess
-  readonly ready: Promise<void>
+  readonly child: Child
+  readonly ready: Promise<string>
   go(): Promise<string[]>
 }
 
@@ -65,38 +63,17 @@ async function setting(accessTokenSeconds = 2): Promise<{
       )
     },
     start: (requests, dies) => {
-      const child = spawn(
-        process.execPath,
-        [
-          '--conditions=@s4s/source',
-          '--import',
-          tsx,
-          script,
-          folder,
-          key,
-          JSON.stringify(sandbox.provider),
-          String(requests),
-          ...(dies ? [dies] : []),
-        ],
-        { stdio: ['pipe', 'pipe', 'inherit'] },
+      const child = startChild(
+        script,
+        ...[folder, key, JSON.stringify(sandbox.provider), String(requests), ...(dies ? [dies] : [])],
       )
       running.add(child)
-      let text = ''
-      const waiting: (() => void)[] = []
-      child.stdout?.setEncoding('utf8').on('data', (chunk) => {
-        text += chunk
-        for (const wake of waiting.splice(0)) wake()
-      })
-      const until = async (test_: () => boolean): Promise<void> => {
-        while (!test_()) await new Promise<void>((resolve) => waiting.push(resolve))
-      }
       return {
         child,
-        ready: until(() => text.includes('ready\n')),
+        ready: child.line(),
         go: async () => {
-          child.stdin?.write('go\n')
-          await until(() => /\}\n$/.test(text))
-          return (JSON.parse(text.slice(text.indexOf('{'))) as { results: string[] }).results
+          child.say('go')
+          return (JSON.parse(await child.line()) as { results: string[] }).results
         },
       }
     },
@@ -138,12 +115,12 @@ describe('processes that share a store', () => {
         times: 1,
       })
       if (when.startsWith('before')) {
-        one.child.stdin?.write('go\n')
-        one.child.kill('SIGKILL')
+        one.child.say('go')
+        void one.child.kill()
       } else {
         void one.go().catch(() => {})
         await arrived
-        one.child.kill('SIGKILL')
+        void one.child.kill()
       }
       lift()
       expect(await reopen()).toBe('ok')
@@ -157,9 +134,8 @@ describe('processes that share a store', () => {
     const one = start(1, 'dies')
     await one.ready
     await rest(2000)
-    const killed = new Promise((resolve) => one.child.once('exit', (_, signal) => resolve(signal)))
     void one.go().catch(() => {})
-    expect(await killed).toBe('SIGKILL')
+    expect(await one.child.gone).toBe('SIGKILL')
     expect(refreshes()).toBe(1)
     expect(await reopen()).toBe('TOKEN_ENDED')
     expect(await reopen()).toBe('TOKEN_ENDED')

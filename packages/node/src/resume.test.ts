@@ -1,7 +1,5 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -10,14 +8,14 @@ import { startSandbox } from '@s4s/sandbox'
 import { expect, test } from 'vitest'
 import { fileStore } from './file-store.js'
 import { nodePlatform } from './platform.js'
+import { type Child, startChild } from './test-support/child.js'
 
-const tsx = createRequire(import.meta.url).resolve('tsx')
 const script = fileURLToPath(new URL('./test-support/collector.ts', import.meta.url))
 
 test('PR-09 F76 G8 a collection whose process is killed again and again ends with the same record', async () => {
   await using sandbox = await startSandbox({ people: ['daniel'] })
   const folder = await mkdtemp(join(tmpdir(), 's4s-resume-'))
-  const running = new Set<ChildProcess>()
+  const running = new Set<Child>()
   try {
     const key = randomBytes(32).toString('base64')
     const store = fileStore(folder, { key })
@@ -31,35 +29,19 @@ test('PR-09 F76 G8 a collection whose process is killed again and again ends wit
     sandbox.clearRequests()
 
     /** What the process said; killed when the server has seen so many requests of it. */
-    const run = (after = Number.POSITIVE_INFINITY): Promise<string> =>
-      new Promise((resolve) => {
-        const before = sandbox.requests.length
-        const child = spawn(
-          process.execPath,
-          [
-            '--conditions=@s4s/source',
-            '--import',
-            tsx,
-            script,
-            folder,
-            key,
-            JSON.stringify(sandbox.provider),
-          ],
-          { stdio: ['ignore', 'pipe', 'inherit'] },
-        )
-        running.add(child)
-        let said = ''
-        child.stdout.setEncoding('utf8').on('data', (text) => {
-          said += text
-        })
-        const watch = setInterval(() => {
-          if (sandbox.requests.length - before >= after) child.kill('SIGKILL')
-        }, 1)
-        child.once('exit', () => {
-          clearInterval(watch)
-          resolve(said.replace('ready\n', '').trim())
-        })
-      })
+    const run = async (after = Number.POSITIVE_INFINITY): Promise<string> => {
+      const before = sandbox.requests.length
+      const child = startChild(script, folder, key, JSON.stringify(sandbox.provider))
+      running.add(child)
+      const watch = setInterval(() => {
+        if (sandbox.requests.length - before >= after) void child.kill()
+      }, 1)
+      await child.line()
+      return child
+        .line()
+        .catch(() => '')
+        .finally(() => clearInterval(watch))
+    }
 
     const straight = await run()
     expect(straight).toMatch(/^[0-9a-f]{64}$/)
@@ -75,7 +57,7 @@ test('PR-09 F76 G8 a collection whose process is killed again and again ends wit
     expect(sandbox.requests.length).toBeLessThan(requests + kills * 12)
     expect(await store.keys('checkpoint/')).toEqual([])
   } finally {
-    for (const child of running) child.kill('SIGKILL')
+    await Promise.all([...running].map((child) => child.kill()))
     await rm(folder, { recursive: true, force: true })
   }
 }, 120_000)

@@ -51,7 +51,8 @@ function typeName(type: string): string {
   return type
 }
 
-function queryOf(params: SearchParams): string {
+/** Search parameters as a query, without its `?`. */
+export function queryOf(params: SearchParams): string {
   const query = new URLSearchParams()
   for (const [name, value] of Object.entries(params)) {
     if (value === undefined) continue

@@ -167,23 +167,20 @@ async function gather(given: Reader, settings: Settings): Promise<PatientRecord>
 
   await pool(
     concurrency,
-    longestFirst(asked.map(({ query }) => query)).flatMap((query) => {
-      const run = asked.find((one) => one.query === query)
-      if (!run || query.kind === 'reference') return []
-      return async () => {
-        await work.chains(async () => {
-          await ask(work, run)
-          await climb(work, run)
-        })
-        state.done++
-        work.report(nameOf(run))
-      }
+    longestFirst(asked.filter(isQuestion), ({ query }) => query).map((run) => async () => {
+      await work.chains(async () => {
+        await ask(work, run)
+        await climb(work, run)
+      })
+      state.done++
+      work.report(nameOf(run))
     }),
   )
-  const questions = runs.filter((run) => run.query.kind !== 'reference')
+  const questions = runs.filter(isQuestion)
   if (questions.length > 0 && questions.every((run) => run.ended === 'failed')) throw work.failure
   await work.references.finish()
-  for (const run of asked.filter((one) => one.query.kind === 'reference')) {
+  for (const run of asked) {
+    if (isQuestion(run)) continue
     state.done++
     work.report(nameOf(run))
   }
@@ -218,6 +215,8 @@ async function gather(given: Reader, settings: Settings): Promise<PatientRecord>
   if (work.over === undefined && !runs.some((run) => run.ended === 'failed')) await journal?.close()
   return record
 }
+
+const isQuestion = (run: Run): boolean => run.query.kind !== 'reference'
 
 async function ask(work: Work, run: Run): Promise<void> {
   const { signal } = work.settings

@@ -5,7 +5,7 @@ import { base64, fromBase64 } from '../util/bytes.js'
 import { isObject, parseJson } from '../util/json.js'
 import { onOneLine } from '../util/line.js'
 import type { Run } from './completeness.js'
-import type { Query } from './schedule.js'
+import { nameOfQuery, type Query } from './schedule.js'
 
 /** A page as it was kept, with what was asked to get it. */
 export interface KeptPage {
@@ -73,8 +73,9 @@ export async function openJournal(checkpoint: Checkpoint, head: Head): Promise<J
       const list = pages.get(key) ?? []
       const kept = pageFrom(line)
       // Two tabs may have kept the same page.
-      if (kept && line.number === list.length) pages.set(key, [...list, kept])
-      else if (line.number === 0 && kept) pages.set(key, [kept])
+      if (kept && line.number === list.length) list.push(kept)
+      else if (kept && line.number === 0) list.splice(0, list.length, kept)
+      pages.set(key, list)
     } else if (line.kind === 'ending') endings.set(key, line as Ending)
     else if (line.kind === 'referenced')
       for (const entry of entriesFrom(line.entries)) referenced.set(keyOf(entry), entry)
@@ -86,10 +87,10 @@ export async function openJournal(checkpoint: Checkpoint, head: Head): Promise<J
 
   return {
     startedAt,
-    pages: (query) => pages.get(nameOf(query)) ?? [],
-    ending: (query) => endings.get(nameOf(query)),
+    pages: (query) => pages.get(nameOfQuery(query)) ?? [],
+    ending: (query) => endings.get(nameOfQuery(query)),
     keepPage: async (run, page) => {
-      const key = nameOf(run.query)
+      const key = nameOfQuery(run.query)
       // A chain that began again is kept anew.
       const number = run.pages <= 1 ? 0 : (numbers.get(key) ?? 0)
       numbers.set(key, number + 1)
@@ -98,7 +99,7 @@ export async function openJournal(checkpoint: Checkpoint, head: Head): Promise<J
       await write({ kind: 'page', key, number, search, alone, ...rest, entries: entriesTo(entries) })
     },
     keepEnding: async ({ query, ended, reason, forbidden }) => {
-      await write({ kind: 'ending', key: nameOf(query), ended, reason, forbidden })
+      await write({ kind: 'ending', key: nameOfQuery(query), ended, reason, forbidden })
     },
     referenced: (key) => referenced.get(key),
     keepReferenced: async (entries) => {
@@ -119,10 +120,6 @@ export async function openJournal(checkpoint: Checkpoint, head: Head): Promise<J
 }
 
 const keyOf = ({ resource }: PageEntry): string => `${resource.resourceType}/${resource.id}`
-
-function nameOf({ kind, type, search }: Query): string {
-  return `${kind} ${type} ${JSON.stringify(Object.entries(search).sort(([a], [b]) => (a < b ? -1 : 1)))}`
-}
 
 const entriesTo = (entries: readonly PageEntry[]): string[][] =>
   entries.map(({ mode, text }) => [mode, onOneLine(text)])

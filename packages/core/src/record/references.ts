@@ -72,6 +72,8 @@ export function createReferences(world: ReferenceWorld): References {
   ]
 
   const note = (entries: readonly PageEntry[], from: readonly string[], depth: number): void => {
+    // Most pages of most plans: nothing that they could point to is wanted.
+    if (byReference.length === 0 && !from.some((name) => includes.get(name)?.length)) return
     for (const { text } of entries) {
       for (const { type, id, foreign } of referencesIn(text, reader.provider.iss)) {
         const classes = type === 'Patient' ? [] : classesFor(type, from)
@@ -102,7 +104,9 @@ export function createReferences(world: ReferenceWorld): References {
       received(known, one)
       return
     }
-    waiting.set(type, [...(waiting.get(type) ?? []), one])
+    const queue = waiting.get(type) ?? []
+    queue.push(one)
+    waiting.set(type, queue)
   }
 
   // What has come by another way meanwhile is not asked for.

@@ -46,7 +46,7 @@ export function schedule(plan: Plan, scopes: readonly string[], since?: Date): S
     else if (asked.some(({ whole }) => !whole)) partlyGranted.push(row)
     for (const narrow of searches) {
       const search = kind === 'search' ? withMore(row.type, narrow, along, since) : narrow
-      const key = `${row.type} ${JSON.stringify(Object.entries(search).sort(byKey))}`
+      const key = nameOfQuery({ kind, type: row.type, search })
       const same = queries.get(key)
       if (same) same.classes.push(row)
       else queries.set(key, { kind, type: row.type, search, classes: [row] })
@@ -91,11 +91,18 @@ const lengths: readonly (readonly [type: string, part: string, length: number])[
   ['Observation', 'survey', 5],
 ]
 
-/** The queries in the order in which to begin them; alike ones stay in the order of the plan. */
-export function longestFirst<Q extends Pick<Query, 'type' | 'search'>>(queries: readonly Q[]): Q[] {
-  const lengthOf = ({ type, search }: Q): number =>
-    lengths.find(([of, part]) => of === type && String(search.category ?? '').endsWith(part))?.[2] ?? 1
-  return [...queries].sort((one, other) => lengthOf(other) - lengthOf(one))
+/** Queries, or what has one, in the order in which to begin them; alike ones stay in the order of the plan. */
+export function longestFirst<T>(all: readonly T[], queryOf: (one: T) => Pick<Query, 'type' | 'search'>): T[] {
+  const lengthOf = (one: T): number => {
+    const { type, search } = queryOf(one)
+    return lengths.find(([of, part]) => of === type && String(search.category ?? '').endsWith(part))?.[2] ?? 1
+  }
+  return [...all].sort((one, other) => lengthOf(other) - lengthOf(one))
+}
+
+/** The same for queries that ask the same. */
+export function nameOfQuery({ kind, type, search }: Pick<Query, 'kind' | 'type' | 'search'>): string {
+  return `${kind} ${type} ${JSON.stringify(Object.entries(search).sort(byKey))}`
 }
 
 const byKey = ([a]: [string, unknown], [b]: [string, unknown]): number => (a < b ? -1 : a > b ? 1 : 0)

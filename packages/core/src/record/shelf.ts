@@ -13,12 +13,12 @@ export interface Held {
 
 /** Where collected resources are put, each once by type and id. */
 export interface Shelf {
-  /** What the resource is to the shelf, and the classes it is new to. */
+  /** Puts it, or its newer version; `conflict` when the one that is held is not the same. */
   put(
     resource: { readonly type: string; readonly id: string; readonly meta?: unknown },
     text: string,
     classes: readonly string[],
-  ): { readonly conflict: boolean; readonly newTo: readonly string[] }
+  ): { readonly conflict: boolean }
   /** Says that a resource belongs to these classes too; false when it is not held. */
   mark(key: string, classes: readonly string[]): boolean
   readonly size: number
@@ -37,6 +37,10 @@ export function createShelf(): Shelf {
     combinations.set(key, known)
     return known
   }
+  const join = (known: Held, classes: readonly string[]): void => {
+    if (classes.some((name) => !known.classes.has(name)))
+      known.classes = combine([...known.classes, ...classes])
+  }
   return {
     get size() {
       return held.size
@@ -44,8 +48,7 @@ export function createShelf(): Shelf {
     all: () => held.values(),
     mark: (key, classes) => {
       const known = held.get(key)
-      if (known && classes.some((name) => !known.classes.has(name)))
-        known.classes = combine([...known.classes, ...classes])
+      if (known) join(known, classes)
       return known !== undefined
     },
     put: ({ type, id, meta }, text, classes) => {
@@ -54,13 +57,12 @@ export function createShelf(): Shelf {
       const known = held.get(key)
       if (!known) {
         held.set(key, { type, id, text, classes: combine(classes), ...stamp })
-        return { conflict: false, newTo: classes }
+        return { conflict: false }
       }
-      const newTo = classes.filter((name) => !known.classes.has(name))
-      if (newTo.length > 0) known.classes = combine([...known.classes, ...newTo])
+      join(known, classes)
       const conflict = known.text !== text
       if (conflict && isNewer({ text, ...stamp }, known)) Object.assign(known, { text, ...stamp })
-      return { conflict, newTo }
+      return { conflict }
     },
   }
 }
