@@ -10,12 +10,12 @@ import { hex } from './util/bytes.js'
  * @example const record = await collect(connection, { plan, checkpoint: checkpointOf(connection) })
  */
 export function checkpointOf(connection: Connection): Checkpoint {
-  const { world } = coreOf(connection)
+  const { world, key } = coreOf(connection)
   const { store, crypto } = world.platform
-  return storeCheckpoint(store, crypto, checkpointPrefix(connection.id))
+  return storeCheckpoint(store, crypto, checkpointPrefix(connection.id), key)
 }
 
-function storeCheckpoint(store: Store, crypto: CryptoPort, prefix: string): Checkpoint {
+function storeCheckpoint(store: Store, crypto: CryptoPort, prefix: string, owner: string): Checkpoint {
   // Of two tabs that collect at once neither writes over the other's.
   const writer = hex(crypto.getRandomValues(new Uint8Array(6)))
   let next = 0
@@ -30,9 +30,11 @@ function storeCheckpoint(store: Store, crypto: CryptoPort, prefix: string): Chec
       }
       return lines
     },
-    append: (line) => {
+    append: async (line) => {
       const key = `${prefix}${String(next++).padStart(9, '0')}-${writer}`
-      return storage(() => store.set(key, line))
+      await storage(() => store.set(key, line))
+      // Revoked meanwhile, perhaps in another tab: what came too late to be wiped with the rest goes at once.
+      if ((await storage(() => store.get(owner))) === undefined) await storage(() => store.delete(key))
     },
     clear: async () => {
       for (const key of await keys()) await storage(() => store.delete(key))

@@ -46,6 +46,8 @@ interface Head {
 }
 
 const version = 1
+/** What is older is not gone on with: a record is of one time. Milliseconds. */
+const longest = 86_400_000
 
 /** Opens what a checkpoint holds of this very collection; what is of another is cleared. */
 export async function openJournal(checkpoint: Checkpoint, head: Head): Promise<Journal> {
@@ -58,7 +60,7 @@ export async function openJournal(checkpoint: Checkpoint, head: Head): Promise<J
     [...reader.scopes].sort(),
   ])
   const lines = (await checkpoint.read()).map((line) => parseJson(line)).filter(isObject)
-  const own = lines[0]?.head === name
+  const own = lines[0]?.head === name && now - Number(lines[0]?.at) < longest
   if (!own) await checkpoint.clear()
   const startedAt = new Date(own ? Number(lines[0]?.at) : now)
   if (!own) await checkpoint.append(JSON.stringify({ head: name, at: now }))
@@ -79,8 +81,10 @@ export async function openJournal(checkpoint: Checkpoint, head: Head): Promise<J
     } else if (line.kind === 'ending') endings.set(key, line as Ending)
     else if (line.kind === 'referenced')
       for (const entry of entriesFrom(line.entries)) referenced.set(keyOf(entry), entry)
-    else if (line.kind === 'file' && typeof line.data === 'string')
-      files.set(key, { contentType: String(line.contentType), bytes: fromBase64(line.data) })
+    else if (line.kind === 'file') {
+      const bytes = bytesFrom(line.data)
+      if (bytes) files.set(key, { contentType: String(line.contentType), bytes })
+    }
   }
   const numbers = new Map([...pages].map(([key, list]) => [key, list.length]))
   const write = (line: object): Promise<void> => checkpoint.append(JSON.stringify(line))
@@ -132,6 +136,14 @@ function entriesFrom(kept: unknown): PageEntry[] {
   })
 }
 
+function bytesFrom(kept: unknown): AttachmentBytes['bytes'] | undefined {
+  try {
+    return typeof kept === 'string' ? fromBase64(kept) : undefined
+  } catch {
+    return undefined
+  }
+}
+
 function pageFrom(line: Record<string, unknown>): KeptPage | undefined {
   const { search, alone, outcomes, invalid, total, next, last } = line
   if (!isObject(search) || !Array.isArray(outcomes)) return undefined
@@ -140,7 +152,7 @@ function pageFrom(line: Record<string, unknown>): KeptPage | undefined {
     alone: alone === true,
     page: {
       entries: entriesFrom(line.entries),
-      outcomes: outcomes as Outcome[],
+      outcomes: outcomes.filter(isObject) as unknown as Outcome[],
       invalid: Number(invalid),
       ...(typeof total === 'number' ? { total } : {}),
       ...(typeof next === 'string' ? { next } : {}),

@@ -211,4 +211,90 @@ describe('PR-09 a collection that was cut off goes on where it was', () => {
     await (await reopen(over)).revoke()
     expect(await over.store.keys('checkpoint/')).toEqual([])
   })
+
+  test('G20 T72 a collection that goes on while its connection is revoked leaves nothing behind', async () => {
+    const over = testPlatform()
+    const connection = await connect(over, 'leo')
+    let revoked: Promise<unknown> | undefined
+    const other = await reopen(over)
+    await collect(connection, {
+      plan: usCore,
+      checkpoint: checkpointOf(connection),
+      onProgress: () => {
+        revoked ??= other.revoke()
+      },
+    }).catch(() => {})
+    await revoked
+    expect(await over.store.keys('checkpoint/')).toEqual([])
+  })
+
+  test('two tabs that collect at once both have the whole record', async () => {
+    const over = testPlatform()
+    await connect(over, 'leo')
+    const [one, other] = [await reopen(over), await reopen(over)]
+    const straight = await collect(one, { plan: usCore })
+    const records = await Promise.all(
+      [one, other].map((connection) =>
+        collect(connection, { plan: usCore, checkpoint: checkpointOf(connection) }),
+      ),
+    )
+    for (const record of records)
+      for (const type of Object.keys(straight.types()))
+        expect([...record.lines(type)]).toEqual([...straight.lines(type)])
+  })
+
+  test('what is older than a day is asked again', async () => {
+    const over = testPlatform()
+    await connect(over, 'leo')
+    const { platform, dieAfter } = mortal(over)
+    const first = await reopen(platform)
+    const dead = dieAfter(12)
+    await Promise.race([
+      dead,
+      collect(first, { plan: usCore, checkpoint: checkpointOf(first), platform: at(platform) as never }),
+    ])
+    sandbox.clearRequests()
+    const second = await reopen(over)
+    // The first began at the turn of the year, the second begins today.
+    const record = await collect(second, {
+      plan: usCore,
+      checkpoint: checkpointOf(second),
+      platform: { crypto: over.crypto, clock: { ...over.clock, now: () => Date.UTC(2026, 0, 3) } },
+    })
+    expect(record.startedAt).toEqual(new Date(Date.UTC(2026, 0, 3)))
+    expect(fetched().filter((path) => path === '/fhir/Patient/leo').length).toBe(1)
+  })
+
+  test('L-04 a next page that was kept and leads elsewhere is not followed, and bad bytes stop nothing', async () => {
+    const evil: string[] = []
+    const over = testPlatform()
+    const spying: Platform = {
+      ...over,
+      fetch: (input, init) => {
+        if (String(input).includes('evil')) evil.push(String(input))
+        return over.fetch(input, init)
+      },
+    }
+    await connect(spying, 'daniel')
+    const plan = usCore.only('Laboratory')
+    const { platform, dieAfter } = mortal(spying)
+    const first = await reopen(platform)
+    const dead = dieAfter(2)
+    await Promise.race([dead, collect(first, { plan, checkpoint: checkpointOf(first) })])
+    const keys = await over.store.keys('checkpoint/')
+    for (const key of keys) {
+      const line = (await over.store.get(key)) ?? ''
+      await over.store.set(
+        key,
+        line.replace(/"next":"[^"]*"/, '"next":"https://evil.example/fhir/Observation?_page=1"'),
+      )
+    }
+    const last = keys.sort().at(-1) ?? ''
+    await over.store.set(`${last}x`, '{"kind":"file","key":"x","data":"%%%"}')
+    await over.store.set(`${last}y`, '{"kind":"page","key":"z","number":0,"search":{},"outcomes":[null]}')
+    const second = await reopen(spying)
+    const record = await collect(second, { plan, checkpoint: checkpointOf(second) })
+    expect(evil).toEqual([])
+    expect(record.completeness[0]?.status).toBe('truncated')
+  })
 })
