@@ -33,6 +33,7 @@ const connecting = [
     'backend',
     'verbs',
     'checkpoint',
+    ...['recognise', 'patient', 'habits'],
   ],
 ]
 

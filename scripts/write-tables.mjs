@@ -105,12 +105,13 @@ function shorten(token) {
 }
 
 function vendorsPage() {
-  const rows = Object.values(vendors).filter((vendor) => typeof vendor === 'object' && 'id' in vendor)
+  const rows = vendors.vendors
   return page(
     'Vendors',
     'packages/core/src/vendors',
-    `What an app has to know about single EHR products. A provider that names its \`vendor\` is treated by these rows; one that
-names none is treated by the standard.`,
+    `What an app has to know about single EHR products. A client that is given \`vendors\` of \`@s4s/core/vendors\` recognises each
+provider’s product by its FHIR base, or by what its CapabilityStatement says when a launch begins; a provider may also name
+its \`vendor\`. One that is not recognised is treated by the standard.`,
     table(
       ['EHR', 'trait', 'value', 'why', 'seen'],
       rows.flatMap((vendor) =>
@@ -119,7 +120,7 @@ names none is treated by the standard.`,
           .map(([name, { value, why, source, seen }]) => [
             vendor.name,
             `\`${name}\``,
-            `\`${value}\``,
+            `\`${typeof value === 'string' ? value : JSON.stringify(value)}\``,
             why,
             `[${seen}](${source})`,
           ]),

@@ -10,6 +10,7 @@ import {
   type Platform,
   type Provider,
   SmartError,
+  type Vendor,
 } from '@s4s/core'
 import { type Arrival, takeCallback } from './callback.js'
 import { isFramed, leaveFor } from './leave.js'
@@ -28,6 +29,8 @@ export interface BrowserClientOptions {
   readonly access?: AccessWanted
   /** Asks who signed in, and checks it: `idToken()`. Without it, nobody is asked. */
   readonly identity?: IdentityCheck
+  /** What is known about EHR products, `vendors` of `@s4s/core/vendors`: providers that name none are recognised. */
+  readonly vendors?: readonly Vendor[]
   /** `allow` for an app whose page a site of another origin may frame: by default it does not connect there. */
   readonly framed?: 'allow'
   /** Parts to use in place of the browser's own. */
@@ -110,7 +113,7 @@ export function createBrowserClient(options: BrowserClientOptions): BrowserClien
   const { redirectUri, plan } = options
   refuseSecrets(options.providers)
   const platform = { ...browserPlatform(), ...options.platform }
-  const { access, identity } = options
+  const { access, identity, vendors } = options
   const client = createClient({
     platform,
     redirectUri,
@@ -118,6 +121,7 @@ export function createBrowserClient(options: BrowserClientOptions): BrowserClien
     plan,
     ...(access === undefined ? {} : { access }),
     ...(identity ? { identity } : {}),
+    ...(vendors ? { vendors } : {}),
   })
 
   const leaving = new Map<string, Promise<void>>()

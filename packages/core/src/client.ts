@@ -2,8 +2,10 @@ import { type Connection, openConnection } from './connection.js'
 import { createDiscovery } from './discovery.js'
 import { SmartError } from './errors.js'
 import { launchKey, loadLaunch, type StoredLaunch, saveLaunch, spent, sweepLaunches } from './launches.js'
+import { findPatient } from './patient.js'
 import type { Plan } from './plans/plan.js'
 import type { Platform } from './ports.js'
+import { createRecognition } from './recognise.js'
 import { type FinishedRevocation, finishRevocations } from './revocation.js'
 import {
   type AccessWanted,
@@ -29,6 +31,7 @@ import { orAborted } from './util/abort.js'
 import { base64url, sha256 } from './util/bytes.js'
 import { createTransport } from './util/transport.js'
 import { isSecure, parseUrl } from './util/url.js'
+import type { Vendor } from './vendors/vendor.js'
 
 export interface ClientOptions {
   readonly platform: Platform
@@ -41,6 +44,8 @@ export interface ClientOptions {
   readonly access?: AccessWanted
   /** Asks who signed in, and checks it: `idToken()`. Without it, nobody is asked. */
   readonly identity?: IdentityCheck
+  /** What is known about EHR products, `vendors` of `@s4s/core/vendors`: providers that name none are recognised. */
+  readonly vendors?: readonly Vendor[]
 }
 
 export interface AuthorizeOptions {
@@ -125,15 +130,16 @@ export function createClient(options: ClientOptions): Client {
   const redirectUri = checkedRedirect(options.redirectUri)
   const transport = createTransport(platform)
   const discovery = createDiscovery(platform, transport, providers)
+  const recognition = createRecognition({ platform, transport }, options.vendors ?? [])
 
   const providerOf = (id: string): Provider => {
     const provider = providers.find((candidate) => candidate.id === id)
     if (!provider) throw new SmartError('CONFIG_UNKNOWN_PROVIDER', 'no provider of that id is configured')
     return provider
   }
-  const worldOf = (id: string): ReturnType<typeof world> | undefined => {
+  const worldOf = (id: string, vendor?: string): ReturnType<typeof world> | undefined => {
     const provider = providers.find((candidate) => candidate.id === id)
-    return provider && world(provider)
+    return provider && world(recognition.known(provider, vendor))
   }
   const world = (provider: Provider) => ({ platform, transport, provider })
 
@@ -141,13 +147,16 @@ export function createClient(options: ClientOptions): Client {
     finishRevocations(platform, worldOf, signal)
 
   const begin = async (
-    provider: Provider,
+    configured: Provider,
     wanted: AuthorizeOptions,
     launch?: string,
   ): Promise<Authorization> => {
     const { participant, returnTo, context, signal } = wanted
     const access = wanted.access ?? options.access
-    const configuration = await discovery.trusted(provider, signal)
+    const [configuration, provider] = await Promise.all([
+      discovery.trusted(configured, signal),
+      recognition.asked(configured),
+    ])
     signal?.throwIfAborted()
     const { url, form, pending } = await prepareAuthorization(platform.crypto, {
       provider,
@@ -174,7 +183,7 @@ export function createClient(options: ClientOptions): Client {
   }
 
   const open = (key: string, stored: StoredConnection): Connection | undefined => {
-    const found = worldOf(stored.provider)
+    const found = worldOf(stored.provider, stored.vendor)
     return found && openConnection(key, stored, found)
   }
 
@@ -192,7 +201,7 @@ export function createClient(options: ClientOptions): Client {
     if (!launched || launched.pending.state !== state || launched.pending.participant !== wanted.participant)
       throw stateUnknown()
     const { pending } = launched
-    const provider = providers.find((candidate) => candidate.id === pending.provider)
+    const provider = worldOf(pending.provider, pending.vendor)?.provider
     if (!provider) throw stateUnknown()
     const done = await already(launched, provider)
     if (done) return done
@@ -252,6 +261,7 @@ export function createClient(options: ClientOptions): Client {
       provider: provider.id,
       iss,
       clientId: pending.clientId,
+      ...(pending.vendor === undefined ? {} : { vendor: pending.vendor }),
       ...(participant === undefined ? {} : { participant }),
       patient: '',
       context: {},
@@ -269,7 +279,8 @@ export function createClient(options: ClientOptions): Client {
     const tokens = await exchangeCode({ transport: wire, crypto }, tokenClientOf(draft, provider), grant)
     const patient =
       tokens.context.patient ??
-      tokens.details.map(({ context }) => context.patient).find((one) => one !== undefined)
+      tokens.details.map(({ context }) => context.patient).find((one) => one !== undefined) ??
+      (await findPatient(world(provider), tokens))
     if (patient === undefined) {
       throw new SmartError(
         'TOKEN_PATIENT_MISSING',

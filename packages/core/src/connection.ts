@@ -10,6 +10,7 @@ import type {
   SearchOptions,
   SearchResults,
 } from './fhir/types.js'
+import { inContext, inTurn } from './habits.js'
 import { type Revocation, revokeConnection } from './revocation.js'
 import type { LaunchContext } from './smart/context.js'
 import type { Identity } from './smart/identity.js'
@@ -114,9 +115,10 @@ function openAt(
   const { platform, transport, provider } = world
 
   let media = provider.fhirVersion === 'DSTU2' ? dstu2Json : fhirJson
-  const attempt = (wanted: FhirRequest, bearer: Secret): ReturnType<FhirSend> =>
-    transport({
-      url: wanted.url,
+  const attempt = async (wanted: FhirRequest, bearer: Secret): ReturnType<FhirSend> => {
+    await inTurn(platform, provider, wanted.signal)
+    return transport({
+      url: inContext(wanted.url, provider, bearer),
       method: wanted.method ?? 'GET',
       headers: {
         accept: wanted.accept ?? media,
@@ -131,6 +133,7 @@ function openAt(
       ...(wanted.maxBytes === undefined ? {} : { maxBytes: wanted.maxBytes }),
       ...(wanted.signal ? { signal: wanted.signal } : {}),
     })
+  }
 
   const send: FhirSend = async (wanted) => {
     const bearer = await keeper.access(undefined, wanted.signal)
@@ -159,7 +162,10 @@ function openAt(
   const connection: Connection = Object.freeze({
     id: stored.id,
     ...(stored.participant === undefined ? {} : { participant: stored.participant }),
-    provider: Object.freeze({ id: provider.id, name: provider.name, iss: base }),
+    provider: Object.freeze({
+      ...{ id: provider.id, name: provider.name, iss: base },
+      ...(provider.vendor ? { vendor: provider.vendor } : {}),
+    }),
     patient: stored.patient,
     context: stored.context,
     scopes: Object.freeze(splitScopes(stored.scope)),

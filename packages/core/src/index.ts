@@ -29,7 +29,13 @@ export {
 export type { TokenState } from './smart/introspect.js'
 export { isLaunch } from './smart/launch.js'
 export { type ClientAuth, type ClientAuthRequest, defineProviders, type Provider } from './smart/provider.js'
-export { defineVendor, type Trait, type Vendor } from './vendors/vendor.js'
+export {
+  defineVendor,
+  type PatientSource,
+  type Trait,
+  type Vendor,
+  type VendorSearch,
+} from './vendors/vendor.js'
 
 // beside the record
 

@@ -13,6 +13,8 @@ export interface StoredConnection {
   readonly provider: string
   readonly iss: string
   readonly clientId: string
+  /** The id of the EHR product that the provider was taken for. */
+  readonly vendor?: string
   readonly participant?: string
   readonly patient: string
   readonly context: LaunchContext

@@ -84,7 +84,10 @@ export function createTokenKeeper(key: string, world: ConnectionWorld): TokenKee
         tokens = await refreshTokens(
           { transport: world.transport, crypto: platform.crypto },
           tokenClientOf(current, provider),
-          { refresh: new Secret(held.refreshToken ?? '') },
+          {
+            refresh: new Secret(held.refreshToken ?? ''),
+            ...(provider.vendor?.refreshScope?.value ? { scope: current.scope } : {}),
+          },
           (rotated) => save({ ...held, refreshToken: rotated.reveal() }),
         )
       } catch (error) {

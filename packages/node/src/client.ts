@@ -10,6 +10,7 @@ import {
   type Provider,
   SmartError,
   type Store,
+  type Vendor,
 } from '@s4s/core'
 import type { JWK } from 'jose'
 import { createSessions, type Session, type Sessions } from './cookie.js'
@@ -38,6 +39,8 @@ export interface NodeClientOptions {
   readonly access?: AccessWanted
   /** Asks who signed in, and checks it: `idToken()`. */
   readonly identity?: IdentityCheck
+  /** What is known about EHR products, `vendors` of `@s4s/core/vendors`: providers that name none are recognised. */
+  readonly vendors?: readonly Vendor[]
   /** Hosts that may have addresses in a private network, beside those of the providers. */
   readonly allowPrivate?: readonly string[]
   /** Public keys that are served at `jwks.json` beside those in use: the next ones, and the last. */
@@ -95,6 +98,7 @@ export function createNodeClient(options: NodeClientOptions): NodeClient {
     plan,
     ...(options.access === undefined ? {} : { access: options.access }),
     ...(options.identity ? { identity: options.identity } : {}),
+    ...(options.vendors ? { vendors: options.vendors } : {}),
   })
   const jwksMaxAge = options.jwksMaxAge ?? 3600
   if (!Number.isSafeInteger(jwksMaxAge) || jwksMaxAge < 0)

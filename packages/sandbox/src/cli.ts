@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util'
 import { startSandbox } from './sandbox.js'
+import { type BehaviorName, behaviors } from './vendors/index.js'
 
 const usage = `s4s-sandbox: an embedded EHR on 127.0.0.1
 
@@ -9,6 +10,7 @@ const usage = `s4s-sandbox: an embedded EHR on 127.0.0.1
   --data FOLDER   serve a folder of FHIR Bundles or NDJSON
   --people A,B    which of the built-in people to serve
   --seed N        another roll of the built-in people
+  --like PRODUCT  behave like an EHR product: ${Object.keys(behaviors).join(', ')}
   --json          print one line of JSON
   --help`
 
@@ -20,6 +22,7 @@ try {
       data: { type: 'string' },
       people: { type: 'string' },
       seed: { type: 'string' },
+      like: { type: 'string' },
       json: { type: 'boolean' },
       help: { type: 'boolean', short: 'h' },
     },
@@ -33,6 +36,7 @@ try {
     ...(values.seed === undefined ? {} : { seed: whole('--seed', values.seed) }),
     ...(values.name === undefined ? {} : { name: values.name }),
     ...(values.data === undefined ? {} : { data: values.data }),
+    ...(values.like === undefined ? {} : { behavesLike: values.like as BehaviorName }),
     ...(values.people === undefined ? {} : { people: values.people.split(',') }),
   })
   const { provider, people, url, iss } = sandbox

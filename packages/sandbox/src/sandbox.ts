@@ -13,6 +13,8 @@ import { answerPage } from './pages/routes.js'
 import { type Answer, answerPages, type PostedRequest } from './participant.js'
 import { createRequestLog, type SeenRequest } from './requests.js'
 import { endpointsOf, smartConfiguration } from './smart-configuration.js'
+import { behaving } from './vendors/behaving.js'
+import { type BehaviorName, behaviors } from './vendors/index.js'
 
 export interface SandboxOptions {
   /** 0, the default, takes any free port. The sandbox listens on 127.0.0.1 only. */
@@ -34,6 +36,8 @@ export interface SandboxOptions {
   readonly accessTokenSeconds?: number
   /** Lifetime of authorization codes. Default a minute. */
   readonly codeSeconds?: number
+  /** The EHR product to behave like, with what it does in its own way. */
+  readonly behavesLike?: BehaviorName
 }
 
 /** An EHR that is running: a SMART authorization server, a FHIR R4 server and the pages that a person sees. */
@@ -78,6 +82,8 @@ export interface Sandbox {
 export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbox> {
   const name = options.name ?? 'Sandbox Hospital'
   const keys = await sandboxKeys()
+  const behavior = options.behavesLike === undefined ? {} : behaviors[options.behavesLike]
+  if (!behavior) throw new TypeError(`no EHR product is called ${String(options.behavesLike)}`)
   const { resources, people } = await recordsOf(options)
   const log = createRequestLog()
   const faults = createFaults()
@@ -106,12 +112,13 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     keys,
     accessTokenSeconds: options.accessTokenSeconds ?? 3600,
     codeSeconds: options.codeSeconds ?? 60,
+    ...(behavior.auth ? { behavior: behavior.auth } : {}),
     errorPage: (error, description) => ({
       headers: pageHeaders,
       text: messagePage(name, 'This app cannot sign in', `${error}: ${description}`),
     }),
   })
-  const fhir = createFhirServer({
+  const plainFhir = createFhirServer({
     base: iss,
     name,
     repository: createRepository(resources),
@@ -121,8 +128,11 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       return scheme.toLowerCase() === 'bearer' ? authorization.access(token) : undefined
     },
   })
+  const fhir = behaving(behavior, iss, plainFhir)
   const pages = { hospital: name, iss, clientId: publicClientId, people, server: authorization }
-  const configuration = JSON.stringify(smartConfiguration(url))
+  const usual = smartConfiguration(url)
+  const configuration = JSON.stringify({ ...usual, ...behavior.configuration?.(usual, iss) })
+  const configuredAt = `${behavior.configuredAtRoot ? '' : '/fhir'}/.well-known/smart-configuration`
 
   handler = async (request, response) => {
     const path = request.url ?? '/'
@@ -143,7 +153,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     if (method === 'TRACE' || method === 'CONNECT') return sendText(response, 405, '', {})
     if (isTooLong(request)) return sendText(response, 413, '', { connection: 'close' })
 
-    if (path.split('?')[0] === '/fhir/.well-known/smart-configuration') {
+    if (path.split('?')[0] === configuredAt) {
       if (method === 'OPTIONS')
         return sendText(response, 204, '', {
           'access-control-allow-origin': '*',
@@ -158,7 +168,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
         'cache-control': 'max-age=60',
       })
     }
-    if (path === '/fhir' || path.startsWith('/fhir/') || path.startsWith('/fhir?')) {
+    if (/^\/fhir([/?]|$)/i.test(path) && (path.startsWith('/fhir') || behavior.fhir)) {
       const body = await readBody(request)
       if (body === undefined) return sendText(response, 413, '', { connection: 'close' })
       return sendResponse(await fhir(toRequest(request, url + path, body)), response)

@@ -5,6 +5,7 @@ import { onOneLine } from '../util/line.js'
 import type { TransportResponse } from '../util/transport.js'
 import { isPathSegment, isWithin, join, parseUrl } from '../util/url.js'
 import { type ParsedPage, parsePage } from './bundle.js'
+import { rebased } from './links.js'
 import { outcomesOf, type RequestWorld } from './request.js'
 import { createRest } from './rest.js'
 import type {
@@ -56,7 +57,8 @@ export function createPages(base: string, world: RequestWorld): Pages {
 
   const nextOf = (current: ParsedPage, requested: string, seen: Set<string>): string | undefined => {
     if (current.next === undefined) return undefined
-    const url = current.next.length <= longestLink ? parseUrl(current.next, requested) : undefined
+    const written = current.next.length <= longestLink ? parseUrl(current.next, requested) : undefined
+    const url = written && rebased(written, base, world.provider.vendor)
     if (!url) throw invalid('a next link that is not a usable URL')
     if (!isWithin(url, new URL(base))) {
       throw new SmartError(
@@ -70,6 +72,20 @@ export function createPages(base: string, world: RequestWorld): Pages {
     return url.href
   }
 
+  // The page after the last one that has a link, where the server is known to leave links out and counts more.
+  const unlinked = (
+    { page: { total = 0, entries } }: ParsedPage,
+    begun: string,
+    number: number,
+    matches: number,
+  ): string | undefined => {
+    const parameter = world.provider.vendor?.pageParameter?.value
+    if (parameter === undefined || entries.length === 0 || matches >= total) return undefined
+    const url = new URL(begun)
+    url.searchParams.set(parameter, String(number + 1))
+    return url.href
+  }
+
   return async function* pages(
     first: (signal: AbortSignal) => Promise<TransportResponse>,
     outer?: AbortSignal,
@@ -78,17 +94,21 @@ export function createPages(base: string, world: RequestWorld): Pages {
     const signal = outer ? AbortSignal.any([outer, stop.signal]) : stop.signal
     const seen = new Set<string>()
     let empty = 0
+    let matches = 0
+    let begun: string | undefined
     try {
       let answer: Promise<TransportResponse> | undefined = first(signal)
       for (let number = 1; answer; number++) {
         const got: TransportResponse = await answer
         const current = pageOf(got)
         seen.add(got.url)
+        begun ??= got.url
+        matches += current.page.entries.filter(({ mode }) => mode === 'match').length
         empty = current.page.entries.length === 0 ? empty + 1 : 0
         let failure: unknown
         let next: string | undefined
         try {
-          next = nextOf(current, got.url, seen)
+          next = nextOf(current, got.url, seen) ?? unlinked(current, begun, number, matches)
           if (next !== undefined && (number >= mostPages || empty >= mostEmptyPages))
             throw invalid('pages without end')
         } catch (error) {
@@ -165,7 +185,8 @@ export function createReader(base: string, world: RequestWorld): FhirReader {
       url: string,
       options: { accept?: string; signal?: AbortSignal } = {},
     ): Promise<AttachmentBytes> {
-      const target = parseUrl(url, join(base, ''))
+      const written = parseUrl(url, join(base, ''))
+      const target = written && rebased(written, base, world.provider.vendor)
       const within = [base, ...(world.attachmentOrigins ?? [])]
       if (!target || !within.some((one) => isWithin(target, new URL(one)))) {
         throw new SmartError(

@@ -3,6 +3,7 @@ import type { Clock, CryptoPort } from '../ports.js'
 import { backoff, retryAfterSeconds } from '../util/async.js'
 import { isObject, parseJson } from '../util/json.js'
 import { TransportError, type TransportFault, type TransportResponse } from '../util/transport.js'
+import type { Vendor } from '../vendors/vendor.js'
 import type { Outcome } from './types.js'
 
 /** One request to the FHIR server, as far as this floor knows it. */
@@ -26,7 +27,7 @@ export interface RequestWorld {
   readonly send: FhirSend
   readonly clock: Clock
   readonly crypto: CryptoPort
-  readonly provider: { readonly id: string; readonly name: string }
+  readonly provider: { readonly id: string; readonly name: string; readonly vendor?: Vendor }
   /** Other origins that serve attachments to the same token. */
   readonly attachmentOrigins?: readonly string[]
 }
@@ -91,10 +92,20 @@ function waitBefore(error: SmartError, attempt: number, world: RequestWorld): nu
     'FHIR_RATE_LIMITED',
     'FHIR_SERVER_ERROR',
   ]
-  if (!passing.includes(error.code)) return undefined
+  if (!passing.includes(error.code) || lasting.has(error.reason ?? '')) return undefined
+  const now = world.clock.now()
+  // Blocked until the next minute of the clock, which its answer does not say.
+  if (error.code === 'FHIR_RATE_LIMITED' && world.provider.vendor?.requestsPerMinute)
+    return 60_000 - (now % 60_000) + 500
   const [random = 0] = world.crypto.getRandomValues(new Uint32Array(1))
   return backoff(attempt, random / 2 ** 32)
 }
+
+// Some servers say with a 500 what is wrong with the request: asked again, they say it again.
+const lasting = new Set([
+  ...['required', 'value', 'invariant', 'structure', 'invalid', 'not-supported', 'business-rule'],
+  ...['forbidden', 'security', 'code-invalid', 'too-costly'],
+])
 
 const faultCodes: Readonly<Record<TransportFault, ErrorCode>> = {
   insecure: 'CONFIG_INSECURE_URL',
@@ -132,7 +143,9 @@ function statusError(answer: TransportResponse, world: Pick<RequestWorld, 'provi
     ...(retryAfter === undefined ? {} : { retryAfter }),
     ...(issue === undefined ? {} : { reason: issue.code }),
   }
-  return new SmartError(codeOf(status), `${world.provider.name} answered with status ${status}`, details)
+  const isForm = issue !== undefined && world.provider.vendor?.badQuery?.value.includes(status)
+  const code = isForm ? 'FHIR_BAD_REQUEST' : codeOf(status)
+  return new SmartError(code, `${world.provider.name} answered with status ${status}`, details)
 }
 
 function codeOf(status: number): ErrorCode {

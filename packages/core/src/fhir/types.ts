@@ -1,4 +1,5 @@
 import type { FhirResource } from 'fhir/r4.js'
+import type { Vendor } from '../vendors/vendor.js'
 
 export type { FhirResource } from 'fhir/r4.js'
 
@@ -74,7 +75,13 @@ export interface AttachmentBytes {
 /** What `collect` reads from: a connection, or anything else that can answer these. */
 export interface Reader {
   readonly id: string
-  readonly provider: { readonly id: string; readonly name: string; readonly iss: string }
+  readonly provider: {
+    readonly id: string
+    readonly name: string
+    readonly iss: string
+    /** The EHR product that it runs, if it is known. */
+    readonly vendor?: Vendor
+  }
   readonly patient: string
   /** Granted scopes, as the server wrote them. */
   readonly scopes: readonly string[]

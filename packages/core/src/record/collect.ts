@@ -24,7 +24,7 @@ import { ladderOf } from './ladders.js'
 import { isAboutAnother } from './patient-guard.js'
 import { createRecord, type PatientRecord } from './record.js'
 import { createReferences, type Miss, type References, typesOf } from './references.js'
-import { longestFirst, schedule } from './schedule.js'
+import { longestFirst, type Query, schedule } from './schedule.js'
 import { createShelf, type Shelf } from './shelf.js'
 import { divided, dividedBy, type Part } from './split.js'
 
@@ -125,9 +125,10 @@ async function gather(given: Reader, settings: Settings): Promise<PatientRecord>
     : undefined
   const reader = journal?.reader(given) ?? given
   const startedAt = journal?.startedAt ?? new Date(now)
-  const { queries, notGranted, partlyGranted } = schedule(plan, reader.scopes, settings.since)
+  const { vendor, ...provider } = reader.provider
+  const { queries, notGranted, partlyGranted, known } = schedule(plan, reader.scopes, settings.since, vendor)
   const asked = queries.map(createRun)
-  const runs = [...asked]
+  const runs = [...asked, ...known.map(knownRefusal)]
   const state = { done: 0, attachments: 0 }
   const work: Work = {
     reader,
@@ -154,6 +155,8 @@ async function gather(given: Reader, settings: Settings): Promise<PatientRecord>
       keepFor: async (entries) => journal?.keepReferenced(entries),
       unresolved: (miss) => noteMiss(work, miss),
       isOver: () => work.over !== undefined,
+      // What changed is asked for; what did not change is in an earlier record.
+      ...(settings.since ? {} : { belongs: (entry: PageEntry) => classesOf(entry, plan, notGranted) }),
     }),
     report: (dataClass) =>
       tell(settings.onProgress, {
@@ -193,7 +196,7 @@ async function gather(given: Reader, settings: Settings): Promise<PatientRecord>
   const counts = countByClass(plan, work.shelf)
   const record = createRecord({
     connection: reader.id,
-    provider: reader.provider,
+    provider: Object.freeze(provider),
     patient: reader.patient,
     plan,
     startedAt,
@@ -216,6 +219,13 @@ async function gather(given: Reader, settings: Settings): Promise<PatientRecord>
   return record
 }
 
+// Said in the report and no reason to call the class incomplete: there is nothing behind it.
+const knownRefusal = (query: Query): Run => ({
+  ...createRun(query),
+  ended: 'not-supported',
+  superseded: true,
+})
+
 const isQuestion = (run: Run): boolean => run.query.kind !== 'reference'
 
 async function ask(work: Work, run: Run): Promise<void> {
@@ -230,6 +240,9 @@ async function ask(work: Work, run: Run): Promise<void> {
     }
     try {
       await (run.query.kind === 'read' ? readPatient(work, run) : readPages(work, run))
+      // Its own count says that there is more: not an error, and not to be kept quiet about.
+      if (run.ended === undefined && (run.total ?? 0) > run.brought.size)
+        addWarnings(run, [{ severity: 'warning', code: 'incomplete' }])
     } catch (error) {
       if (signal?.aborted) throw signal.reason
       again = mayAskAgain(run, error)
@@ -332,7 +345,7 @@ async function readPages(work: Work, run: Run): Promise<void> {
   let empty = 0
   // False when nothing more is to be read of it.
   const take = (page: Page): boolean => {
-    if (page.total !== undefined) run.total = page.total
+    if (page.total !== undefined && reader.provider.vendor?.totals?.value !== false) run.total = page.total
     addWarnings(run, page.outcomes)
     if (page.invalid > 0) work.issues.add({ kind: 'invalid-entry', dataClass: nameOf(run) }, page.invalid)
     for (const entry of page.entries) {
@@ -364,7 +377,7 @@ async function readPages(work: Work, run: Run): Promise<void> {
       run.pages++
       Object.assign(run, { search, alone })
       if (!take(page)) return
-      noteErrors(run, page)
+      noteErrors(work, run, page)
     }
     if (kept.at(-1)?.page.last) return
     from = kept.at(-1)?.page.next
@@ -394,10 +407,10 @@ async function readPages(work: Work, run: Run): Promise<void> {
       await work.journal?.keepPage(run, page)
       if (!take(page)) return
       if (work.over !== undefined) return end(run, 'truncated', work.over)
-      noteErrors(run, page)
+      noteErrors(work, run, page)
       if (run.pages === 1 && isWorthDividing(work, run, page)) {
         // What does not add up is walked as one chain, as if nothing had been.
-        if (await orAborted(signal, () => walkParts(work, run, search, page.total as number, take))) return
+        if (await orAborted(signal, () => walkParts(work, run, search, run.total as number, take))) return
       }
     }
   } finally {
@@ -410,7 +423,8 @@ async function readPages(work: Work, run: Run): Promise<void> {
 const leastPages = 12
 
 function isWorthDividing({ settings, journal }: Work, run: Run, page: Page): boolean {
-  const { total = 0, next } = page
+  const { next } = page
+  const { total = 0 } = run
   const own = page.entries.filter(({ mode }) => mode === 'match').length
   return (
     settings.split !== false &&
@@ -477,9 +491,13 @@ function truncate(run: Run, reason: string): void {
   run.reason = reason
 }
 
-// An error among the results says that they are not all; the pages that follow are read nevertheless.
-function noteErrors(run: Run, page: Page): void {
-  const error = page.outcomes.find(({ severity }) => severity === 'error' || severity === 'fatal')
+// An error among the results, or that some were held back, says that they are not all; the pages that follow are
+// read nevertheless.
+function noteErrors({ reader }: Work, run: Run, page: Page): void {
+  const heldBack = reader.provider.vendor?.heldBack?.value ?? []
+  const error = page.outcomes.find(
+    ({ severity, detail = '' }) => severity === 'error' || severity === 'fatal' || heldBack.includes(detail),
+  )
   if (error) truncate(run, error.code)
 }
 
@@ -529,6 +547,26 @@ function noteMiss(work: Work, { type, id, reason, error, classes }: Miss): void 
 
 function missEnding(error: unknown): NonNullable<Run['ended']> {
   return isSmartError(error) && error.code === 'FHIR_FORBIDDEN' ? 'refused' : 'failed'
+}
+
+// The classes whose searches ask for a resource like this.
+function classesOf({ resource }: PageEntry, plan: Plan, notGranted: readonly DataClass[]): readonly string[] {
+  const codings = (value: unknown): string[] =>
+    [value].flat().flatMap((one) => {
+      const coding = isObject(one) ? one.coding : undefined
+      return Array.isArray(coding) ? coding.filter(isObject).map(({ code }) => String(code)) : []
+    })
+  const { category, code } = resource as unknown as Record<string, unknown>
+  const has = { category: codings(category), code: codings(code) }
+  const isFor = (search: SearchParams): boolean =>
+    (['category', 'code'] as const).every((name) => {
+      const wanted = search[name] === undefined ? [] : String(search[name]).split(',')
+      return wanted.length === 0 || wanted.some((one) => has[name].includes(one.split('|').at(-1) ?? ''))
+    })
+  return plan.classes
+    .filter((row) => row.by === undefined && row.type === resource.resourceType && !notGranted.includes(row))
+    .filter((row) => row.searches.length === 0 || row.searches.some(isFor))
+    .map(({ name }) => name)
 }
 
 const keyOf = ({ resource }: PageEntry): string => `${resource.resourceType}/${resource.id}`

@@ -19,14 +19,15 @@ export interface ExplainedClass {
  */
 export function explainRecord(record: PatientRecord, plan: Plan): ExplainedClass[] {
   const { name } = record.provider
-  return record.completeness.map(({ dataClass, status, count, reason }) => {
+  return record.completeness.map(({ dataClass, status, count, reason, warnings }) => {
     const says = plan.classes.find((row) => row.name === dataClass)?.says ?? dataClass
+    const isFewer = warnings.some(({ code }) => code === 'incomplete')
     const what = endings[status](name, count, reason)
     return Object.freeze({
       dataClass,
       status,
-      whole: status === 'received' || status === 'none',
-      sentence: `${says}: ${what}.`,
+      whole: (status === 'received' || status === 'none') && !isFewer,
+      sentence: `${says}: ${what}${isFewer ? ', although it counts more' : ''}.`,
     })
   })
 }

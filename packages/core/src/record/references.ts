@@ -17,6 +17,11 @@ export interface ReferenceWorld {
   /** Keeps what was fetched, so that it need not be fetched again. */
   readonly keepFor: (entries: readonly PageEntry[]) => Promise<void>
   readonly unresolved: (miss: Miss) => void
+  /**
+   * The classes that a resource belongs to which other resources point to and no search has brought, although its type
+   * was searched for.
+   */
+  readonly belongs?: (entry: PageEntry) => readonly string[]
   /** True once access has ended. */
   readonly isOver: () => boolean
 }
@@ -40,6 +45,8 @@ export interface References {
 const batch = 50
 const mostOfType = 2000
 const deepest = 3
+/** Resources that a search should have brought, read one at a time. */
+const mostMissed = 200
 /** Requests for references while the pages still come. */
 const beside = 2
 
@@ -52,6 +59,14 @@ const beside = 2
 export function createReferences(world: ReferenceWorld): References {
   const { reader, signal } = world
   const byReference = world.classes.filter((row) => row.by === 'reference')
+  // What a search brings is asked for by reference only when all searches are through.
+  const searched = new Set<string>(
+    world.belongs
+      ? world.classes.filter((row) => row.by === undefined && row.type !== 'Patient').map(({ type }) => type)
+      : [],
+  )
+  const later = new Map<string, Wanted>()
+  let missedSearches = 0
   // Of each class, the types that its resources are made whole by.
   const includes = new Map(
     world.classes.map((row) => [
@@ -73,12 +88,15 @@ export function createReferences(world: ReferenceWorld): References {
 
   const note = (entries: readonly PageEntry[], from: readonly string[], depth: number): void => {
     // Most pages of most plans: nothing that they could point to is wanted.
-    if (byReference.length === 0 && !from.some((name) => includes.get(name)?.length)) return
+    if (byReference.length === 0 && searched.size === 0 && !from.some((name) => includes.get(name)?.length))
+      return
     for (const { text } of entries) {
       for (const { type, id, foreign } of referencesIn(text, reader.provider.iss)) {
         const classes = type === 'Patient' ? [] : classesFor(type, from)
-        if (classes.length === 0) continue
         const key = `${type}/${id}`
+        if (searched.has(type) && !foreign && depth < deepest && !later.has(key))
+          later.set(key, { type: type as ResourceType, id, depth, classes: new Set(), searched: true })
+        if (classes.length === 0) continue
         if (foreign) world.unresolved({ type, reason: 'foreign', classes })
         else if (world.mark(key, classes)) continue
         else {
@@ -117,8 +135,10 @@ export function createReferences(world: ReferenceWorld): References {
   }
 
   const received = (entry: PageEntry, one: Wanted): void => {
-    world.keep(entry, [...one.classes])
-    note([entry], [...one.classes], one.depth + 1)
+    const classes = one.searched ? (world.belongs?.(entry) ?? []) : [...one.classes]
+    if (classes.length === 0) return
+    world.keep(entry, classes)
+    note([entry], classes, one.depth + 1)
   }
 
   const missed = (ones: readonly Wanted[], error: unknown): void => {
@@ -128,6 +148,7 @@ export function createReferences(world: ReferenceWorld): References {
   }
 
   const readOne = async (one: Wanted): Promise<void> => {
+    if (one.searched && ++missedSearches > mostMissed) return missed([one], undefined)
     if (refused.has(one.type)) return missed([one], refused.get(one.type))
     try {
       const entry = await reader.readEntry(one.type, one.id, signal ? { signal } : {})
@@ -198,7 +219,12 @@ export function createReferences(world: ReferenceWorld): References {
           for (let part = take(type, batch); part.length > 0; part = take(type, batch)) parts.push(part)
           return parts.map((part) => () => fetchSome(type as ResourceType, part, world.concurrency))
         })
-        if (rounds.length === 0) return
+        if (rounds.length === 0) {
+          const left = [...later].filter(([key]) => !world.mark(key, []) && !wanted.has(key))
+          later.clear()
+          if (left.length === 0) return
+          for (const [key, one] of left) admit(one, key)
+        }
         await pool(world.concurrency, rounds)
       }
     },
@@ -210,6 +236,8 @@ interface Wanted {
   readonly id: string
   readonly depth: number
   readonly classes: Set<string>
+  /** True for what a search should have brought. */
+  readonly searched?: boolean
 }
 
 /** The types that a class by reference consists of. */

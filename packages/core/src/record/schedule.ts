@@ -1,5 +1,6 @@
 import type { ResourceType, SearchParams } from '../fhir/types.js'
 import type { DataClass, Plan } from '../plans/plan.js'
+import type { Vendor } from '../vendors/vendor.js'
 import { grantOf, narrowed } from './grants.js'
 
 /** One question to the server, and the data classes that its answer belongs to. */
@@ -18,6 +19,8 @@ export interface Schedule {
   readonly notGranted: readonly DataClass[]
   /** Granted only for certain values, such as one category. */
   readonly partlyGranted: readonly DataClass[]
+  /** Queries of the plan that this server is known to refuse. */
+  readonly known: readonly Query[]
 }
 
 /**
@@ -25,7 +28,8 @@ export interface Schedule {
  *
  * @see https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html
  */
-export function schedule(plan: Plan, scopes: readonly string[], since?: Date): Schedule {
+export function schedule(plan: Plan, scopes: readonly string[], since?: Date, vendor?: Vendor): Schedule {
+  const known: Query[] = []
   const queries = new Map<string, Query & { classes: DataClass[] }>()
   const notGranted: DataClass[] = []
   const partlyGranted: DataClass[] = []
@@ -38,7 +42,9 @@ export function schedule(plan: Plan, scopes: readonly string[], since?: Date): S
       if (grant === 'none') notGranted.push(row)
       continue
     }
-    const asked = (kind !== 'search' || row.searches.length === 0 ? [{}] : row.searches).map((search) =>
+    const { usable, refused } = adapted(row, kind, vendor)
+    for (const search of refused) known.push({ kind, type: row.type, search, classes: [row] })
+    const asked = usable.map((search) =>
       kind === 'search' ? narrowed(search, grant) : { searches: [{}], whole: true },
     )
     const searches = grant === 'none' ? [] : asked.flatMap((one) => one.searches)
@@ -54,7 +60,30 @@ export function schedule(plan: Plan, scopes: readonly string[], since?: Date): S
   }
   const all = [...queries.values()]
   for (const query of all) if (along && query.search._revinclude !== undefined) query.classes.push(along)
-  return { queries: all, notGranted, partlyGranted }
+  return { queries: all, notGranted, partlyGranted, known }
+}
+
+// The searches of a row as the server is known to take them.
+function adapted(
+  { type, searches }: DataClass,
+  kind: Query['kind'],
+  vendor: Vendor | undefined,
+): { readonly usable: readonly SearchParams[]; readonly refused: readonly SearchParams[] } {
+  if (kind !== 'search') return { usable: [{}], refused: [] }
+  const asked = searches.length === 0 ? [{}] : searches
+  const code = (value: unknown): string => String(value).split('|').at(-1) ?? ''
+  const values = vendor?.refusedValues?.value ?? {}
+  const refuses = (search: SearchParams): boolean =>
+    Object.entries(values).some(([key, refused]) => {
+      const [of, parameter = ''] = key.split('.')
+      return of === type && search[parameter] !== undefined && refused.includes(code(search[parameter]))
+    })
+  const usable = asked.filter((search) => !refuses(search))
+  const more = vendor?.moreSearches?.value[type] ?? []
+  return {
+    usable: [...usable, ...more.flatMap((one) => usable.map((search) => ({ ...search, ...one })))],
+    refused: asked.filter(refuses),
+  }
 }
 
 // US Core lists what a Provenance may come along with.

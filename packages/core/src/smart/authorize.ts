@@ -30,6 +30,8 @@ export interface PendingLaunch {
   readonly provider: string
   readonly iss: string
   readonly clientId: string
+  /** The id of the EHR product that the provider was taken for. */
+  readonly vendor?: string
   readonly redirectUri: string
   readonly scope: string
   readonly access?: AccessWanted
@@ -100,17 +102,17 @@ export async function prepareAuthorization(
   const nonce = identity?.nonce ? randomToken(crypto) : undefined
   const scope =
     provider.scope ??
-    [
+    known(provider, [
       ...scopesOf(draft.plan, {
         dialect: dialectOf(provider, configuration),
         launch: launch === undefined ? 'launch/patient' : 'launch',
         access,
-        identity: identity !== undefined,
+        identity: identity !== undefined || provider.vendor?.patientFrom?.value.includes('id-token') === true,
         supported,
         ...(draft.context ? { context: draft.context } : {}),
       }),
       ...(provider.moreScopes ?? []),
-    ].join(' ')
+    ]).join(' ')
   const audience = audienceOf(provider)
   const fields = present({
     response_type: 'code',
@@ -139,7 +141,10 @@ export async function prepareAuthorization(
     scope,
     access,
     endpoints: bind(configuration, provider.iss),
-    ...present({ nonce, participant: draft.participant, returnTo: draft.returnTo }),
+    ...present({
+      ...{ nonce, participant: draft.participant, returnTo: draft.returnTo },
+      vendor: provider.vendor?.id,
+    }),
     expiresAt: draft.now + pendingLifetime,
   }
   return {
@@ -190,6 +195,17 @@ function present(members: Readonly<Record<string, string | undefined>>): Record<
 /** RFC 7636 §4.2: S256, always. */
 export async function challengeOf(crypto: CryptoPort, verifier: string): Promise<string> {
   return base64url(new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(verifier))))
+}
+
+// Where a scope that the server does not know costs the whole request, only those that it knows are sent, and what
+// stands beside them without being asked for.
+function known({ vendor, moreScopes = [] }: Provider, scopes: readonly string[]): readonly string[] {
+  const only = vendor?.scopes?.value
+  if (!only) return scopes
+  const also = only.filter((scope) => !scope.includes('/') && scope !== 'openid')
+  return [
+    ...new Set([...scopes.filter((scope) => only.includes(scope) || moreScopes.includes(scope)), ...also]),
+  ]
 }
 
 function audienceOf(provider: Provider): string | undefined {

@@ -134,7 +134,13 @@ function complete(
     const url = checkedEndpoint(find?.(name, old), provider)
     if (url !== undefined) found[key] = url
   }
-  for (const [key, name] of Object.entries(lists)) found[key] = Object.freeze(stringsAt(document, name))
+  // Some give the FHIR base here, which is no page for people.
+  if (found.managementEndpoint === parseUrl(provider.iss)?.href) delete found.managementEndpoint
+  // Some leave the end of the name out, and name a method twice.
+  for (const [key, name] of Object.entries(lists))
+    found[key] = Object.freeze([
+      ...new Set([...stringsAt(document, name), ...stringsAt(document, name.replace(/_supported$/, ''))]),
+    ])
   for (const [key, name] of [
     ['issuer', 'issuer'],
     ['brandIdentifier', 'user_access_brand_identifier'],

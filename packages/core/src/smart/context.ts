@@ -117,9 +117,11 @@ export function mergeContext(before: LaunchContext, after: LaunchContext): Launc
   return Object.freeze({ ...before, ...after })
 }
 
-// The id becomes part of URLs. Real ones can be longer than FHIR's 64 characters, but hold nothing else.
-function logicalId(value: string | undefined, type = 'Patient'): string | undefined {
+/** The id in a logical id, a reference or a URL; undefined for what is none. */
+export function logicalId(value: string | undefined, type = 'Patient'): string | undefined {
   if (value === undefined) return undefined
-  const id = value.startsWith(`${type}/`) ? value.slice(type.length + 1) : value
+  const segments = value.split('/_history/')[0]?.split('/') ?? []
+  const id = segments.at(-2) === type ? segments.at(-1) : value
+  // It becomes part of URLs. Real ones can be longer than FHIR's 64 characters, but hold nothing else.
   return isPathSegment(id) ? id : undefined
 }

@@ -7,6 +7,7 @@ import type {
   KoaContextWithOIDC,
   Provider as OidcProvider,
 } from 'oidc-provider'
+import type { AuthBehavior } from '../vendors/behavior.js'
 import { isOpenRedirect, type SandboxClient } from './clients.js'
 import type { SandboxKeys } from './keys.js'
 import { memoryAdapter } from './memory-adapter.js'
@@ -37,6 +38,8 @@ export interface AuthorizationServerOptions {
   readonly keys: SandboxKeys
   readonly accessTokenSeconds: number
   readonly codeSeconds: number
+  /** What is other than the standard has it. */
+  readonly behavior?: AuthBehavior
   /** The page for a person whose request cannot go back to the app that sent it. */
   readonly errorPage: (
     error: string,
@@ -87,7 +90,7 @@ export async function createAuthorizationServer(
   options: AuthorizationServerOptions,
 ): Promise<AuthorizationServer> {
   const { default: Provider, errors } = await loadProvider()
-  const { fhirBase } = options
+  const { fhirBase, behavior = {} } = options
   const launches = new Map<string, GrantContext>()
   const contexts = new Map<string, GrantContext>()
   const given = new Map<string, GivenGrant>()
@@ -125,8 +128,9 @@ export async function createAuthorizationServer(
     }),
     issueRefreshToken: async (_ctx, client, code) =>
       client.grantTypeAllowed('refresh_token') &&
+      !(behavior.publicRefresh === false && client.clientAuthMethod === 'none') &&
       (code.scopes.has('offline_access') || code.scopes.has('online_access')),
-    rotateRefreshToken: true,
+    rotateRefreshToken: behavior.staticRefresh !== true,
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     renderError: (ctx, out) => {
       if (ctx.accepts('json', 'html') === 'html') {
@@ -142,6 +146,10 @@ export async function createAuthorizationServer(
       aud: (ctx, value) => {
         // SMART 2.2: the FHIR base that the token is for, exactly; `resource` (RFC 8707) may say it instead.
         const asked = value ?? (ctx.query.resource as string | undefined)
+        if (behavior.audience === 'absent') {
+          if (asked !== undefined) throw new errors.InvalidRequest('aud must not be sent')
+          return
+        }
         if (asked !== fhirBase) throw new errors.InvalidRequest('aud must be the FHIR base of this server')
       },
       launch: (ctx, value) => {
@@ -200,8 +208,20 @@ export async function createAuthorizationServer(
     await next()
     const { oidc } = ctx as KoaContextWithOIDC
     if (ctx.status !== 200 || !isPlainObject(ctx.body)) return
-    if (oidc?.route === 'token')
-      Object.assign(ctx.body, wireContext(contexts.get(oidc.entities.Grant?.jti ?? '')))
+    if (oidc?.route === 'token') {
+      const about = contexts.get(oidc.entities.Grant?.jti ?? '')
+      Object.assign(ctx.body, wireContext(about))
+      const refreshed = oidc.params?.grant_type === 'refresh_token'
+      if (refreshed && behavior.refreshScope && !oidc.params?.scope) {
+        ctx.status = 400
+        ctx.body = { error: 'invalid_scope' }
+        return
+      }
+      if (refreshed && behavior.staticRefresh) delete ctx.body.refresh_token
+      for (const name of behavior.withholds ?? []) delete ctx.body[name]
+      if (behavior.claims)
+        ctx.body.access_token = withClaims(String(ctx.body.access_token), behavior.claims(about?.patient))
+    }
     if (oidc?.route === 'introspection' && ctx.body.active === true) {
       const token = (oidc.entities.AccessToken ?? oidc.entities.RefreshToken) as
         | { grantId?: string }
@@ -225,13 +245,14 @@ export async function createAuthorizationServer(
     grantSeconds: year,
 
     handle: async (request, response) => {
-      if (request.url?.startsWith('/auth?')) request.url = withPrompt(request.url)
+      if (request.url?.startsWith('/auth?')) request.url = withPrompt(request.url, behavior)
       await callback(request, response)
     },
 
     access: async (token) => {
-      if (token === '' || token.length > 512) return undefined
-      const found = (await provider.AccessToken.find(token)) ?? (await provider.ClientCredentials.find(token))
+      if (token === '' || token.length > 2048) return undefined
+      const own = token.split('.').at(-1) ?? ''
+      const found = (await provider.AccessToken.find(own)) ?? (await provider.ClientCredentials.find(own))
       if (!found?.isValid) return undefined
       const patient = 'grantId' in found ? contexts.get(String(found.grantId))?.patient : undefined
       return {
@@ -334,6 +355,12 @@ export async function createAuthorizationServer(
   }
 }
 
+// As a product does that puts its own facts into a token that is opaque otherwise.
+function withClaims(token: string, claims: object): string {
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url')
+  return `${part({ alg: 'none' })}.${part(claims)}.${token}`
+}
+
 const kept = 10_000
 
 // A map lists its keys by age: the oldest go first.
@@ -367,8 +394,14 @@ async function loadProvider(): Promise<typeof import('oidc-provider')> {
 
 // Every launch is one of its own: the person signs in, sees what is asked, and decides. Without the consent
 // prompt oidc-provider would drop offline_access.
-function withPrompt(path: string): string {
+function withPrompt(path: string, { scopes }: AuthBehavior): string {
   const url = new URL(path, 'http://sandbox')
+  if (scopes) {
+    const asked = (url.searchParams.get('scope') ?? '').split(' ')
+    // oidc-provider ignores a scope that it does not know; this one is refused.
+    url.searchParams.set('scope', (scopes(asked) ?? []).join(' '))
+    if (!scopes(asked)) url.searchParams.set('response_type', 'refused')
+  }
   url.searchParams.set('prompt', 'login consent')
   return url.pathname + url.search
 }
