@@ -12,21 +12,21 @@ export interface ParsedPage {
 /**
  * Reads a searchset Bundle. Each resource is kept both parsed and as its own slice of the text, so that
  * numbers such as `1.00` reach the study as the server wrote them.
- * Undefined when the text is not a Bundle of search results.
+ * Undefined when the text is not a Bundle of search results. The text is asked for anew when it is needed: kept as a
+ * string it would outlive its page, and cost the garbage collector more than all else here.
  *
  * @see https://hl7.org/fhir/R4/bundle.html#searchset
  */
-export function parsePage(text: string): ParsedPage | undefined {
-  const bundle = parseJson(text)
+export function parsePage(read: () => string): ParsedPage | undefined {
+  const bundle = parseJson(read())
   if (!isObject(bundle) || bundle.resourceType !== 'Bundle') return undefined
   if (bundle.entry !== undefined && !Array.isArray(bundle.entry)) return undefined
   const parsed = (bundle.entry ?? []) as unknown[]
   // Found when the first one is asked for: whoever only reads the resources does not pay for it.
   let texts: readonly (string | undefined)[] | undefined
-  const textOf = (index: number, resource: unknown): string => {
-    texts ??= resourceTexts(text)
-    const slice = texts.length === parsed.length ? texts[index] : undefined
-    return slice === undefined ? JSON.stringify(resource) : onOneLine(slice)
+  const textAt = (index: number): string | undefined => {
+    texts ??= resourceTexts(read())
+    return texts.length === parsed.length ? texts[index] : undefined
   }
   const entries: PageEntry[] = []
   const outcomes: Page['outcomes'][number][] = []
@@ -37,13 +37,8 @@ export function parsePage(text: string): ParsedPage | undefined {
     if (!isObject(resource) || typeof resource.resourceType !== 'string') invalid++
     else if (resource.resourceType === 'OperationOutcome') outcomes.push(...outcomesOf(resource))
     else {
-      entries.push({
-        resource: resource as unknown as Resource,
-        get text() {
-          return textOf(index, resource)
-        },
-        mode: search === 'include' ? 'include' : 'match',
-      })
+      const mode = search === 'include' ? 'include' : 'match'
+      entries.push(new Entry(resource as unknown as Resource, mode, index, textAt))
     }
   })
   const total = bundle.total
@@ -51,6 +46,29 @@ export function parsePage(text: string): ParsedPage | undefined {
   return {
     page: { entries, outcomes, invalid, ...(typeof total === 'number' ? { total } : {}) },
     ...(next === undefined ? {} : { next }),
+  }
+}
+
+// A class, since an object with a getter of its own is a shape of its own, which costs more than to parse it.
+class Entry implements PageEntry {
+  readonly #index: number
+  readonly #textAt: (index: number) => string | undefined
+  readonly resource: Resource
+  readonly mode: PageEntry['mode']
+  constructor(
+    resource: Resource,
+    mode: PageEntry['mode'],
+    index: number,
+    textAt: (index: number) => string | undefined,
+  ) {
+    this.resource = resource
+    this.mode = mode
+    this.#index = index
+    this.#textAt = textAt
+  }
+  get text(): string {
+    const text = this.#textAt(this.#index)
+    return text === undefined ? JSON.stringify(this.resource) : onOneLine(text)
   }
 }
 

@@ -44,11 +44,10 @@ export function createPages(base: string, world: RequestWorld): Pages {
     })
 
   const pageOf = (answer: TransportResponse): ParsedPage => {
-    const text = answer.text()
-    const parsed = parsePage(text)
+    const parsed = parsePage(answer.text)
     if (parsed) return parsed
     // 200 with an OperationOutcome is not the end of the data.
-    const issue = outcomesOf(parseJson(text))[0]
+    const issue = outcomesOf(parseJson(answer.text()))[0]
     throw invalid(
       issue ? 'an error in place of a page of results' : 'something that is not a page of results',
       issue?.code,

@@ -295,7 +295,9 @@ test('T57 T61 hostile members of a resource stop nothing', async () => {
     '{"resourceType":"Observation","id":{"a":1}}',
   ]
   const text = `{"resourceType":"Bundle","entry":[${hostile.map((one) => `{"resource":${one}}`).join(',')}]}`
-  const record = await collect(reader({ search: () => [parsePage(text)?.page as Page] }), { plan: labs })
+  const record = await collect(reader({ search: () => [parsePage(() => text)?.page as Page] }), {
+    plan: labs,
+  })
   expect(ids(record)).toEqual(['a', 'constructor'])
   expect(({} as Record<string, unknown>).x).toBeUndefined()
 })
@@ -332,7 +334,9 @@ test('a million findings take the space of a thousand', async () => {
 test('T62 PR-11 numbers keep their digits', async () => {
   const text =
     '{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Observation","id":"o",\n "valueQuantity":{"value":1.00,"big":12345678901234567890}}}]}'
-  const record = await collect(reader({ search: () => [parsePage(text)?.page as Page] }), { plan: labs })
+  const record = await collect(reader({ search: () => [parsePage(() => text)?.page as Page] }), {
+    plan: labs,
+  })
   const [line] = record.lines('Observation')
   expect(line).toContain('"value":1.00,"big":12345678901234567890')
   expect(line).not.toContain('\n')

@@ -145,6 +145,8 @@ function init(request: TransportRequest, signal: AbortSignal): RequestInit {
 interface Deadline {
   readonly signal: AbortSignal
   race<T>(work: () => Promise<T>): Promise<T>
+  /** A sign of life: what is idle begins again. */
+  alive(): void
   end(): void
 }
 
@@ -185,6 +187,9 @@ function createDeadline(clock: Clock, request: TransportRequest): Deadline {
       sign = clock.now()
       return Promise.race([work(), failed])
     },
+    alive: () => {
+      sign = clock.now()
+    },
     end: () => {
       // With a reason of its own: making the usual one takes longer than all else here.
       stopTimers.abort(ended)
@@ -206,13 +211,16 @@ async function readCapped(
   const chunks: Uint8Array[] = []
   let size = 0
   try {
-    for (;;) {
-      const { done, value } = await deadline.race(() => reader.read())
-      if (done) break
-      size += value.byteLength
-      if (size > maxBytes) throw new TransportError('too-large', `${host} sent more than ${maxBytes} bytes`)
-      chunks.push(value)
-    }
+    await deadline.race(async () => {
+      for (;;) {
+        const { done, value } = await reader.read()
+        if (done) return
+        deadline.alive()
+        size += value.byteLength
+        if (size > maxBytes) throw new TransportError('too-large', `${host} sent more than ${maxBytes} bytes`)
+        chunks.push(value)
+      }
+    })
   } catch (error) {
     // Not awaited: a stream that hangs in read may hang in cancel.
     void reader.cancel().catch(() => {})
