@@ -132,6 +132,7 @@ function openAt(
       ...(wanted.body === undefined ? {} : { body: wanted.body }),
       ...(wanted.maxBytes === undefined ? {} : { maxBytes: wanted.maxBytes }),
       ...(wanted.signal ? { signal: wanted.signal } : {}),
+      ...(wanted.onHead ? { onHead: wanted.onHead } : {}),
     })
   }
 

@@ -72,6 +72,14 @@ class Entry implements PageEntry {
   }
 }
 
+/** The next link in the beginning of a page, where it stands before the entries. A guess: the page itself decides. */
+export function nextInHead(head: string): string | undefined {
+  const [before = '', rest] = head.split('"entry"', 2)
+  const [, links] =
+    rest === undefined && !before.includes(']') ? [] : (/"link"\s*:\s*(\[[^\]]*\])/.exec(before) ?? [])
+  return links === undefined ? undefined : nextLink({ link: parseJson(links) })
+}
+
 function nextLink(bundle: Record<string, unknown>): string | undefined {
   if (!Array.isArray(bundle.link)) return undefined
   for (const link of bundle.link) {

@@ -4,7 +4,7 @@ import { isObject, parseJson } from '../util/json.js'
 import { onOneLine } from '../util/line.js'
 import type { TransportResponse } from '../util/transport.js'
 import { isPathSegment, isWithin, join, parseUrl } from '../util/url.js'
-import { type ParsedPage, parsePage } from './bundle.js'
+import { nextInHead, type ParsedPage, parsePage } from './bundle.js'
 import { rebased } from './links.js'
 import { outcomesOf, type RequestWorld } from './request.js'
 import { createRest } from './rest.js'
@@ -28,10 +28,7 @@ const longestLink = 8192
 const pageLimit = 64 * 1024 * 1024
 
 /** Follows the pages that begin with the answer to a request. */
-export type Pages = (
-  first: (signal: AbortSignal) => Promise<TransportResponse>,
-  outer?: AbortSignal,
-) => AsyncGenerator<Page, void, undefined>
+export type Pages = (first: FirstPage, outer?: AbortSignal) => AsyncGenerator<Page, void, undefined>
 
 /** What follows pages at one base: to their end, never in circles, and never to another server. */
 export function createPages(base: string, world: RequestWorld): Pages {
@@ -52,6 +49,19 @@ export function createPages(base: string, world: RequestWorld): Pages {
       issue ? 'an error in place of a page of results' : 'something that is not a page of results',
       issue?.code,
     )
+  }
+
+  const getting =
+    (url: string): FirstPage =>
+    (signal, onHead) =>
+      rest.get(url, { signal, maxBytes: pageLimit, ...(onHead ? { onHead } : {}) })
+
+  // A link that may be followed, as far as that can be told before its page has come.
+  const usableNext = (link: string, requested: string | undefined): string | undefined => {
+    if (requested === undefined && !/^https?:/i.test(link)) return undefined
+    const written = link.length <= longestLink ? parseUrl(link, requested) : undefined
+    const url = written && rebased(written, base, world.provider.vendor)
+    return url && isWithin(url, new URL(base)) ? url.href : undefined
   }
 
   const nextOf = (current: ParsedPage, requested: string, seen: Set<string>): string | undefined => {
@@ -85,20 +95,30 @@ export function createPages(base: string, world: RequestWorld): Pages {
     return url.href
   }
 
-  return async function* pages(
-    first: (signal: AbortSignal) => Promise<TransportResponse>,
-    outer?: AbortSignal,
-  ): AsyncGenerator<Page, void, undefined> {
-    const stop = new AbortController()
-    const signal = outer ? AbortSignal.any([outer, stop.signal]) : stop.signal
+  return async function* pages(first: FirstPage, outer?: AbortSignal): AsyncGenerator<Page, void, undefined> {
+    // Whatever is under way, so that it ends with the walk. A signal made of others costs more than a request.
+    const live = new Set<AbortController>()
+    const stop = (): void => {
+      for (const one of live) one.abort(outer?.reason)
+    }
+    if (outer?.aborted) throw outer.reason
+    outer?.addEventListener('abort', stop, { once: true })
     const seen = new Set<string>()
     let empty = 0
     let matches = 0
     let begun: string | undefined
     try {
-      let answer: Promise<TransportResponse> | undefined = first(signal)
-      for (let number = 1; answer; number++) {
-        const got: TransportResponse = await answer
+      let coming: Coming | undefined = come(live, first)
+      for (let number = 1; coming; number++) {
+        const asked: Coming = coming
+        // Asked for as soon as the beginning of this page names it, while the rest is still on its way.
+        let early: Coming | undefined
+        asked.whenHead((head, requested) => {
+          const guess = number < mostPages ? nextInHead(head) : undefined
+          const url = guess === undefined ? undefined : usableNext(guess, requested)
+          if (url !== undefined && !seen.has(url)) early = come(live, getting(url), url)
+        })
+        const got: TransportResponse = await asked.answer
         const current = pageOf(got)
         seen.add(got.url)
         begun ??= got.url
@@ -115,9 +135,10 @@ export function createPages(base: string, world: RequestWorld): Pages {
           failure = error
           next = undefined
         }
+        if (early && early.url !== next) early.drop()
         // Under way before this page is consumed; a failure is felt when its turn comes.
-        answer = next === undefined ? undefined : rest.get(next, { signal, maxBytes: pageLimit })
-        answer?.catch(() => {})
+        coming =
+          next === undefined ? undefined : early?.url === next ? early : come(live, getting(next), next)
         yield {
           ...current.page,
           ...(next === undefined ? (failure === undefined ? { last: true } : {}) : { next }),
@@ -125,8 +146,45 @@ export function createPages(base: string, world: RequestWorld): Pages {
         if (failure !== undefined) throw failure
       }
     } finally {
-      stop.abort()
+      outer?.removeEventListener('abort', stop)
+      stop()
     }
+  }
+}
+
+/** Asks for the first page; `onHead` may be given its beginning before its end has come. */
+export type FirstPage = (signal: AbortSignal, onHead?: (text: string) => void) => Promise<TransportResponse>
+
+/** A page that is under way. */
+interface Coming {
+  readonly url: string | undefined
+  readonly answer: Promise<TransportResponse>
+  /** Calls when the beginning has come, at once if it has already; only while somebody waits for the page. */
+  whenHead(look: (head: string, requested: string | undefined) => void): void
+  drop(): void
+}
+
+function come(live: Set<AbortController>, ask: FirstPage, url?: string): Coming {
+  const own = new AbortController()
+  live.add(own)
+  let head: string | undefined
+  let look: ((head: string, requested: string | undefined) => void) | undefined
+  const answer = ask(own.signal, (text) => {
+    head = text
+    look?.(text, url)
+  })
+  answer.then(
+    () => live.delete(own),
+    () => live.delete(own),
+  )
+  return {
+    url,
+    answer,
+    whenHead: (wanted) => {
+      look = wanted
+      if (head !== undefined) wanted(head, url)
+    },
+    drop: () => own.abort(),
   }
 }
 
@@ -162,10 +220,12 @@ export function createReader(base: string, world: RequestWorld): FhirReader {
       params = {},
       { signal, from }: SearchOptions = {},
     ): SearchResults<ResourceOf<T>> {
-      const begin = (stop: AbortSignal): Promise<TransportResponse> =>
-        from === undefined
-          ? rest.search(type, params, stop)
-          : rest.get(from, { signal: stop, maxBytes: pageLimit })
+      const begin: FirstPage = (stop, onHead) => {
+        const options = { signal: stop, ...(onHead ? { onHead } : {}) }
+        return from === undefined
+          ? rest.search(type, params, options)
+          : rest.get(from, { ...options, maxBytes: pageLimit })
+      }
       const all = (): AsyncGenerator<Page, void, undefined> => pages(begin, signal)
       return {
         pages: all,

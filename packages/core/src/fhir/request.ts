@@ -18,6 +18,8 @@ export interface FhirRequest {
   /** The bases that the URL must lie within; the FHIR base unless given. */
   readonly within?: readonly string[]
   readonly signal?: AbortSignal
+  /** Given the beginning of a long answer while the rest is on its way. */
+  readonly onHead?: (text: string) => void
 }
 
 /** Sends a request bound to the FHIR base. Whoever makes it attaches what authorises it. */

@@ -7,7 +7,11 @@ import type { SearchParams } from './types.js'
 /** The verbs of FHIR REST that the reader needs, each by the URL that the standard gives it. */
 export interface Rest {
   read(type: string, id: string, signal?: AbortSignal): Promise<TransportResponse>
-  search(type: string, params: SearchParams, signal?: AbortSignal): Promise<TransportResponse>
+  search(
+    type: string,
+    params: SearchParams,
+    options?: Pick<FhirRequest, 'signal' | 'onHead'>,
+  ): Promise<TransportResponse>
   get(
     url: string,
     options?: {
@@ -15,6 +19,7 @@ export interface Rest {
       readonly maxBytes?: number
       readonly within?: readonly string[]
       readonly signal?: AbortSignal
+      readonly onHead?: (text: string) => void
     },
   ): Promise<TransportResponse>
 }
@@ -34,12 +39,13 @@ export function createRest(base: string, world: RequestWorld): Rest {
   return Object.freeze({
     read: async (type, id, signal) =>
       send({ url: join(base, `${typeName(type)}/${encodeURIComponent(id)}`) }, signal),
-    search: async (type, params, signal) => {
+    search: async (type, params, options = {}) => {
       const query = queryOf(params)
       const url = join(base, typeName(type))
-      if (query.length <= longUrl) return send({ url: query === '' ? url : `${url}?${query}` }, signal)
+      if (query.length <= longUrl)
+        return request(world, { url: query === '' ? url : `${url}?${query}`, ...options })
       const contentType = 'application/x-www-form-urlencoded'
-      return send({ url: `${url}/_search`, method: 'POST', body: query, contentType }, signal)
+      return request(world, { url: `${url}/_search`, method: 'POST', body: query, contentType, ...options })
     },
     get: async (url, options = {}) => request(world, { ...options, url }),
   } satisfies Rest)

@@ -33,9 +33,13 @@ export function stringsAt(value: unknown, key: string): string[] {
 function isShallow(value: unknown, levels: number): boolean {
   if (typeof value !== 'object' || value === null) return true
   if (levels === 0) return false
-  const inner = value as Record<string, unknown>
-  for (const key in inner) {
-    const one = inner[key]
+  // By index and not by key: half of FHIR is arrays, and this is done to every resource.
+  if (Array.isArray(value)) {
+    for (let at = 0; at < value.length; at++) if (!isShallow(value[at], levels - 1)) return false
+    return true
+  }
+  for (const key in value) {
+    const one = (value as Record<string, unknown>)[key]
     if (typeof one === 'object' && one !== null && !isShallow(one, levels - 1)) return false
   }
   return true

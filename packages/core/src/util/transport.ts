@@ -39,6 +39,8 @@ export interface TransportRequest {
   /** Milliseconds for the whole exchange. Default 5 min. */
   readonly totalTimeout?: number
   readonly signal?: AbortSignal
+  /** Given the beginning of the body of a 200 while the rest is still on its way; not called for a short one. */
+  readonly onHead?: (text: string) => void
 }
 
 export interface TransportResponse {
@@ -75,7 +77,7 @@ export function createTransport(world: { readonly fetch: Fetch; readonly clock: 
         void response.body?.cancel().catch(() => {})
         throw new TransportError('redirected', `${url.host} redirects; redirects are not followed`)
       }
-      const bytes = await readCapped(response, request.maxBytes ?? 32 * MiB, deadline, url.host)
+      const bytes = await readCapped(response, request, deadline, url.host)
       return {
         url: url.href,
         status: response.status,
@@ -199,10 +201,11 @@ function createDeadline(clock: Clock, request: TransportRequest): Deadline {
 }
 
 const ended = 'ended'
+const headLength = 8192
 
 async function readCapped(
   response: Response,
-  maxBytes: number,
+  { maxBytes = 32 * MiB, onHead }: TransportRequest,
   deadline: Deadline,
   host: string,
 ): Promise<Uint8Array<ArrayBuffer>> {
@@ -219,6 +222,7 @@ async function readCapped(
         size += value.byteLength
         if (size > maxBytes) throw new TransportError('too-large', `${host} sent more than ${maxBytes} bytes`)
         chunks.push(value)
+        if (chunks.length === 1 && response.status === 200) onHead?.(decode(value.subarray(0, headLength)))
       }
     })
   } catch (error) {
