@@ -92,6 +92,7 @@ export {
   usCore,
 } from './plans/index.js'
 export type { AttachmentStatus, RecordAttachment } from './record/attachments.js'
+export { changesBetween, inventoryOf, type KnownResource, type RecordChanges } from './record/changes.js'
 export { type CollectOptions, collect, type Progress } from './record/collect.js'
 export type { Completeness, CompletenessStatus, QueryReport } from './record/completeness.js'
 export { type ExplainedClass, explainRecord } from './record/explain.js'

@@ -5,7 +5,7 @@ import { defaultClients, publicClientId, type SandboxClient } from './auth/clien
 import { type ClientKey, sandboxKeys } from './auth/keys.js'
 import { people as builtIn, generateRecords, loadFolder, type Person } from './data/index.js'
 import { createFaults, type Faults } from './faults.js'
-import { createFhirServer, createRepository, type Resource } from './fhir/index.js'
+import { createFhirServer, createRepository, type Repository, type Resource } from './fhir/index.js'
 import { isTooLong, readBody, sendResponse, sendText, toRequest } from './http.js'
 import { inProcessFetch } from './in-process.js'
 import { messagePage, pageHeaders } from './pages/pages.js'
@@ -68,6 +68,8 @@ export interface Sandbox {
   readonly requests: readonly SeenRequest[]
   clearRequests(): void
   readonly faults: Faults
+  /** Changes what it holds while it runs, as a hospital does. */
+  readonly records: Pick<Repository, 'put' | 'remove'>
   stop(): Promise<void>
   /** As `stop`, for `await using`. */
   [Symbol.asyncDispose](): Promise<void>
@@ -118,10 +120,11 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       text: messagePage(name, 'This app cannot sign in', `${error}: ${description}`),
     }),
   })
+  const repository = createRepository(resources)
   const plainFhir = createFhirServer({
     base: iss,
     name,
-    repository: createRepository(resources),
+    repository,
     smart: endpointsOf(url),
     authorize: async (request) => {
       const [scheme = '', token = ''] = (request.headers.get('authorization') ?? '').split(' ')
@@ -215,6 +218,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     requests: log.requests,
     clearRequests: log.clear,
     faults,
+    records: Object.freeze({ put: repository.put, remove: repository.remove }),
     stop,
     [Symbol.asyncDispose]: stop,
   } satisfies Sandbox)

@@ -393,20 +393,23 @@ test('4.7 since asks for what changed, and for everything where the server does 
   const record = await collect(
     reader({
       search: (type, search) => {
-        asked.push([type, search._lastUpdated])
-        return type === 'Goal' && search._lastUpdated !== undefined
+        asked.push([type, search._lastUpdated ?? search.date])
+        return type !== 'Immunization' && search._lastUpdated !== undefined
           ? [error('FHIR_BAD_REQUEST', { reason: 'not-supported' })]
           : [pageOf([{ resourceType: type, id: '1' }])]
       },
     }),
-    { plan: usCore.only('Patient', 'Procedures', 'Goals'), since, concurrency: 1 },
+    { plan: usCore.only('Patient', 'Immunizations', 'Procedures', 'Goals'), since, concurrency: 1 },
   )
   expect(asked).toEqual([
-    ['Procedure', 'gt2026-01-02T03:04:05.000Z'],
-    ['Goal', 'gt2026-01-02T03:04:05.000Z'],
+    ['Procedure', 'gt2025-12-26T03:04:05.000Z'],
+    // By its clinical date, and what has none by nothing.
+    ['Procedure', 'ge2025-12-26T03:04:05.000Z'],
+    ['Immunization', 'ge2025-12-26T03:04:05.000Z'],
     ['Goal', undefined],
   ])
-  expect(record.completeness.map((one) => one.status)).toEqual(['received', 'received', 'received'])
+  expect(record.completeness.map((one) => one.status)).toEqual(Array(4).fill('received'))
+  expect(record.since).toEqual(since)
 })
 
 test('progress comes after each page, and a progress bar that throws stops nothing', async () => {

@@ -26,12 +26,17 @@ import { createRecord, type PatientRecord } from './record.js'
 import { createReferences, type Miss, type References, typesOf } from './references.js'
 import { longestFirst, type Query, schedule } from './schedule.js'
 import { createShelf, type Shelf } from './shelf.js'
+import { sinceSearch } from './since.js'
 import { divided, dividedBy, type Part } from './split.js'
 
 export interface CollectOptions {
   /** What to ask for. */
   readonly plan: Plan
-  /** Only what changed after this; the patient's own resource is read in any case. */
+  /**
+   * Only what changed after this, and a week before it, since servers are slow to show what they have; where a server
+   * does not know what changed, by clinical date, else everything. The patient's own resource is read in any case.
+   * `changesBetween` tells of a record without it what was removed.
+   */
   readonly since?: Date
   /** Queries under way at a time. Default 4. */
   readonly concurrency?: number
@@ -201,6 +206,7 @@ async function gather(given: Reader, settings: Settings): Promise<PatientRecord>
     plan,
     startedAt,
     collectedAt: new Date(platform.clock.now()),
+    ...(settings.since ? { since: settings.since } : {}),
     completeness: Object.freeze(
       plan.classes.map((row) => {
         if (notGranted.includes(row)) return notGrantedRow(row)
@@ -229,7 +235,8 @@ const knownRefusal = (query: Query): Run => ({
 const isQuestion = (run: Run): boolean => run.query.kind !== 'reference'
 
 async function ask(work: Work, run: Run): Promise<void> {
-  const { signal } = work.settings
+  const { settings } = work
+  const { signal } = settings
   for (let again = true; again; ) {
     again = false
     if (work.over !== undefined) return end(run, 'failed', work.over)
@@ -245,7 +252,7 @@ async function ask(work: Work, run: Run): Promise<void> {
         addWarnings(run, [{ severity: 'warning', code: 'incomplete' }])
     } catch (error) {
       if (signal?.aborted) throw signal.reason
-      again = mayAskAgain(run, error)
+      again = mayAskAgain(run, error, settings.since)
       if (again) continue
       if (isSmartError(error) && error.code === 'TOKEN_ENDED') work.over ??= error
       work.failure ??= error
@@ -298,7 +305,7 @@ function endingOf(run: Run, error: unknown): NonNullable<Run['ended']> {
 
 // Some refusals have a remedy that costs one more query: a cursor that has expired half-way, and a parameter that the
 // server does not know. What comes twice is held once.
-function mayAskAgain(run: Run, error: unknown): boolean {
+function mayAskAgain(run: Run, error: unknown, since?: Date): boolean {
   if (!isSmartError(error)) return false
   const unknownPage = ['FHIR_GONE', 'FHIR_NOT_FOUND', 'FHIR_BAD_REQUEST'].includes(error.code)
   if (run.pages > 0 && unknownPage && !run.restarted) {
@@ -306,19 +313,26 @@ function mayAskAgain(run: Run, error: unknown): boolean {
     return true
   }
   if (run.pages > 0 || error.code !== 'FHIR_BAD_REQUEST') return false
-  const [name] = optional.filter((one) => run.search[one] !== undefined)
+  const dated = since && Object.keys(sinceSearch(run.query.type, since, isLastUpdated))[0]
+  const [name] = [...optional, ...(dated === undefined ? [] : [dated])].filter(
+    (one) => run.search[one] !== undefined,
+  )
   if (name === undefined) return false
-  without(run, name)
+  without(run, name, since)
   run.dropped = name
   return true
 }
 
+const isLastUpdated = (name: string): boolean => name === '_lastUpdated'
+
 // What a search does without: what would come along is had by references or reported, what is old comes once more.
 const optional = ['_revinclude', '_include', '_lastUpdated'] as const
+const isOptional = (name: string): boolean => optional.some((one) => one === name)
 
-function without(run: Run, name: string): void {
+function without(run: Run, name: string, since?: Date): void {
   const { [name]: _, ...others } = run.search
-  run.search = others
+  const instead = since && name === '_lastUpdated' ? sinceSearch(run.query.type, since, isLastUpdated) : {}
+  run.search = { ...others, ...instead }
   if (name === '_revinclude') run.alone = true
 }
 
@@ -384,7 +398,7 @@ async function readPages(work: Work, run: Run): Promise<void> {
     // Of a chain that cannot be gone on with, all is asked again.
     if (from === undefined) run.pages = 0
   }
-  for (const name of work.refused) if (run.search[name] !== undefined) without(run, name)
+  for (const name of work.refused) if (run.search[name] !== undefined) without(run, name, settings.since)
   const search = Object.fromEntries(
     Object.entries({ patient: reader.patient, ...run.search }).map(([name, value]) => [
       name,
@@ -403,7 +417,7 @@ async function readPages(work: Work, run: Run): Promise<void> {
       const { done, value: page } = await orAborted(signal, () => pages.next())
       if (done) return
       run.pages++
-      if (run.dropped) work.refused.add(run.dropped)
+      if (run.dropped && isOptional(run.dropped)) work.refused.add(run.dropped)
       await work.journal?.keepPage(run, page)
       if (!take(page)) return
       if (work.over !== undefined) return end(run, 'truncated', work.over)

@@ -14,6 +14,8 @@ export interface PatientRecord {
   readonly plan: { readonly id: string; readonly classes: readonly string[] }
   readonly startedAt: Date
   readonly collectedAt: Date
+  /** Set when only what is new was asked for. */
+  readonly since?: Date
   /** One row for each data class of the plan, in its order. */
   readonly completeness: readonly Completeness[]
   /** What was left out or could not be made whole. Empty after `wipe`. */
@@ -36,7 +38,7 @@ export interface PatientRecord {
 export interface RecordParts
   extends Pick<
     PatientRecord,
-    'connection' | 'provider' | 'patient' | 'startedAt' | 'collectedAt' | 'completeness' | 'issues'
+    'connection' | 'provider' | 'patient' | 'startedAt' | 'collectedAt' | 'since' | 'completeness' | 'issues'
   > {
   readonly plan: Plan
   readonly shelf: Shelf
@@ -65,6 +67,7 @@ export function createRecord(parts: RecordParts): PatientRecord {
     plan: Object.freeze({ id: plan.id, classes: Object.freeze(plan.classes.map((row) => row.name)) }),
     startedAt: parts.startedAt,
     collectedAt: parts.collectedAt,
+    ...(parts.since ? { since: parts.since } : {}),
     completeness,
     get issues() {
       return issues

@@ -2,6 +2,7 @@ import type { ResourceType, SearchParams } from '../fhir/types.js'
 import type { DataClass, Plan } from '../plans/plan.js'
 import type { Vendor } from '../vendors/vendor.js'
 import { grantOf, narrowed } from './grants.js'
+import { ignoresLastUpdated, sinceSearch } from './since.js'
 
 /** One question to the server, and the data classes that its answer belongs to. */
 export interface Query {
@@ -51,7 +52,7 @@ export function schedule(plan: Plan, scopes: readonly string[], since?: Date, ve
     if (searches.length === 0) notGranted.push(row)
     else if (asked.some(({ whole }) => !whole)) partlyGranted.push(row)
     for (const narrow of searches) {
-      const search = kind === 'search' ? withMore(row.type, narrow, along, since) : narrow
+      const search = kind === 'search' ? withMore(row.type, narrow, along, since, vendor) : narrow
       const key = nameOfQuery({ kind, type: row.type, search })
       const same = queries.get(key)
       if (same) same.classes.push(row)
@@ -95,10 +96,17 @@ const hasProvenance = new Set(
   ].flatMap((line) => line.split(' ')),
 )
 
-function withMore(type: string, search: SearchParams, along?: DataClass, since?: Date): SearchParams {
+function withMore(
+  type: ResourceType,
+  search: SearchParams,
+  along?: DataClass,
+  since?: Date,
+  vendor?: Vendor,
+): SearchParams {
+  const refused = (name: string): boolean => name === '_lastUpdated' && ignoresLastUpdated(vendor)
   return {
     ...search,
-    ...(since ? { _lastUpdated: `gt${since.toISOString()}` } : {}),
+    ...(since ? sinceSearch(type, since, refused) : {}),
     ...(along && hasProvenance.has(type) ? { _revinclude: `${along.type}:target` } : {}),
   }
 }
