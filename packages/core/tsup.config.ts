@@ -7,6 +7,7 @@ export default defineConfig({
     confidential: 'src/confidential.ts',
     'fhir-kit': 'src/fhir-kit.ts',
     installation: 'src/installation.ts',
+    'plans/index': 'src/plans/index.ts',
     'testing/index': 'src/testing/index.ts',
     'vendors/index': 'src/vendors/index.ts',
   },

@@ -161,7 +161,7 @@ export function createClient(options: ClientOptions): Client {
     const { url, form, pending } = await prepareAuthorization(platform.crypto, {
       provider,
       configuration,
-      plan,
+      plan: provider.plan ?? plan,
       redirectUri,
       now: platform.clock.now(),
       ...(launch === undefined ? {} : { launch }),

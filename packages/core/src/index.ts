@@ -82,15 +82,9 @@ export {
 // 2. collect
 
 export { checkpointOf } from './checkpoint.js'
-export {
-  type DataClass,
-  definePlan,
-  type Plan,
-  type S4sPilotClass,
-  s4sPilot,
-  type UsCoreClass,
-  usCore,
-} from './plans/index.js'
+export { type DataClass, definePlan, type Plan } from './plans/plan.js'
+export { type S4sPilotClass, s4sPilot } from './plans/s4s-pilot.js'
+export { type UsCoreClass, usCore } from './plans/us-core.js'
 export type { AttachmentStatus, RecordAttachment } from './record/attachments.js'
 export { changesBetween, inventoryOf, type KnownResource, type RecordChanges } from './record/changes.js'
 export { type CollectOptions, collect, type Progress } from './record/collect.js'

@@ -173,10 +173,13 @@ function come(live: Set<AbortController>, ask: FirstPage, url?: string): Coming 
     head = text
     look?.(text, url)
   })
-  answer.then(
-    () => live.delete(own),
-    () => live.delete(own),
-  )
+  // What looked at its beginning holds the page after it, and so on to the last.
+  const settled = (): void => {
+    head = undefined
+    look = undefined
+    live.delete(own)
+  }
+  answer.then(settled, settled)
   return {
     url,
     answer,
@@ -229,6 +232,14 @@ export function createReader(base: string, world: RequestWorld): FhirReader {
       const all = (): AsyncGenerator<Page, void, undefined> => pages(begin, signal)
       return {
         pages: all,
+        async *ndjson() {
+          for await (const page of all()) {
+            const lines = page.entries
+              .filter(({ mode, resource }) => mode === 'match' && resource.resourceType === type)
+              .map(({ text }) => `${text}\n`)
+            if (lines.length > 0) yield new TextEncoder().encode(lines.join(''))
+          }
+        },
         async *[Symbol.asyncIterator]() {
           for await (const page of all()) {
             for (const { resource, mode } of page.entries) {

@@ -56,6 +56,8 @@ export interface Page {
 /** A search that has not been sent yet: iterate over its resources, or over its pages. */
 export interface SearchResults<R> extends AsyncIterable<R> {
   pages(): AsyncIterable<Page>
+  /** As newline-delimited JSON in UTF-8, a page at a time, each resource as the server wrote it. */
+  ndjson(): AsyncIterable<Uint8Array<ArrayBuffer>>
 }
 
 export interface RequestOptions {

@@ -14,6 +14,8 @@ export interface DataClass<Name extends string = string> {
    * `revinclude` for what points to them and comes along with their searches.
    */
   readonly by?: 'reference' | 'revinclude'
+  /** Operations on the type that may bring more, such as `$docref`; a server without them lacks nothing. */
+  readonly operations?: readonly `$${string}`[]
   /** True when the files that the resources point to belong to the class. */
   readonly attachments?: boolean
   /** What it is, in words for the participant. */

@@ -6,7 +6,7 @@ const usCoreCategory = 'http://hl7.org/fhir/us/core/CodeSystem/us-core-category'
 const profile = (name: string): string =>
   `https://hl7.org/fhir/us/core/StructureDefinition-us-core-${name}.html`
 
-type Extra = Pick<DataClass, 'includes' | 'attachments' | 'by'>
+type Extra = Pick<DataClass, 'includes' | 'attachments' | 'by' | 'operations'>
 
 /** The names of the data classes of US Core. */
 export type UsCoreClass =
@@ -175,6 +175,7 @@ const rows: readonly DataClass<UsCoreClass>[] = [
     {
       attachments: true,
       includes: ['Binary'],
+      operations: ['$docref'],
     },
   ),
   row(

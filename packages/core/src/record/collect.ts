@@ -179,6 +179,9 @@ async function gather(given: Reader, settings: Settings): Promise<PatientRecord>
       await work.chains(async () => {
         await ask(work, run)
         await climb(work, run)
+        // It may bring more, and nobody has to have it.
+        if (run.query.kind === 'operation' && run.ended !== undefined && run.ended !== 'truncated')
+          run.superseded = true
       })
       state.done++
       work.report(nameOf(run))
@@ -300,7 +303,7 @@ function endingOf(run: Run, error: unknown): NonNullable<Run['ended']> {
   if (run.pages > 0) return 'truncated'
   if (!isSmartError(error)) return 'failed'
   if (error.code === 'FHIR_FORBIDDEN' || error.code === 'FHIR_BAD_REQUEST') return 'refused'
-  return error.code === 'FHIR_NOT_FOUND' && run.query.kind === 'search' ? 'not-supported' : 'failed'
+  return error.code === 'FHIR_NOT_FOUND' && run.query.kind !== 'read' ? 'not-supported' : 'failed'
 }
 
 // Some refusals have a remedy that costs one more query: a cursor that has expired half-way, and a parameter that the
@@ -383,7 +386,12 @@ async function readPages(work: Work, run: Run): Promise<void> {
     return true
   }
 
-  let from: string | undefined
+  const { type, operation } = run.query
+  const base = reader.provider.iss.replace(/\/$/, '')
+  let from =
+    operation === undefined
+      ? undefined
+      : `${base}/${type}/${operation}?patient=${encodeURIComponent(reader.patient)}`
   if (!run.resumed) {
     run.resumed = true
     const kept = work.journal?.pages(run.query) ?? []
@@ -394,9 +402,10 @@ async function readPages(work: Work, run: Run): Promise<void> {
       noteErrors(work, run, page)
     }
     if (kept.at(-1)?.page.last) return
-    from = kept.at(-1)?.page.next
+    const next = kept.at(-1)?.page.next
     // Of a chain that cannot be gone on with, all is asked again.
-    if (from === undefined) run.pages = 0
+    if (next === undefined) run.pages = 0
+    else from = next
   }
   for (const name of work.refused) if (run.search[name] !== undefined) without(run, name, settings.since)
   const search = Object.fromEntries(
@@ -437,18 +446,20 @@ async function readPages(work: Work, run: Run): Promise<void> {
 const leastPages = 12
 
 function isWorthDividing({ settings, journal }: Work, run: Run, page: Page): boolean {
+  const { query } = run
   const { next } = page
   const { total = 0 } = run
   const own = page.entries.filter(({ mode }) => mode === 'match').length
   return (
     settings.split !== false &&
+    query.kind === 'search' &&
     settings.concurrency > 1 &&
     journal === undefined &&
     next !== undefined &&
     own > 0 &&
     total >= own * leastPages &&
     total < settings.maxResources &&
-    dividedBy(run.query.type) !== undefined
+    dividedBy(query.type) !== undefined
   )
 }
 

@@ -40,6 +40,10 @@ export function memoryReader(options: MemoryReaderOptions): Reader {
       }
       const results: SearchResults<never> = {
         pages,
+        async *ndjson() {
+          for await (const { entries } of pages())
+            yield new TextEncoder().encode(entries.map(({ text }) => `${text}\n`).join(''))
+        },
         async *[Symbol.asyncIterator]() {
           for await (const page of pages()) for (const entry of page.entries) yield entry.resource as never
         },

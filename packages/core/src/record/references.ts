@@ -66,6 +66,11 @@ export function createReferences(world: ReferenceWorld): References {
       : [],
   )
   const later = new Map<string, Wanted>()
+  // Roles point to their clinicians, not the other way round.
+  const roleClasses = byReference
+    .filter((row) => row.includes?.some((type) => type === 'PractitionerRole'))
+    .map(({ name }) => name)
+  const clinicians = new Set<string>()
   let missedSearches = 0
   // Of each class, the types that its resources are made whole by.
   const includes = new Map(
@@ -138,6 +143,7 @@ export function createReferences(world: ReferenceWorld): References {
     const classes = one.searched ? (world.belongs?.(entry) ?? []) : [...one.classes]
     if (classes.length === 0) return
     world.keep(entry, classes)
+    if (one.type === 'Practitioner' && roleClasses.length > 0) clinicians.add(one.id)
     note([entry], classes, one.depth + 1)
   }
 
@@ -200,6 +206,35 @@ export function createReferences(world: ReferenceWorld): References {
     )
   }
 
+  const findRoles = async (): Promise<void> => {
+    const ids = [...clinicians]
+    clinicians.clear()
+    for (let at = 0; at < ids.length && !refused.has('PractitionerRole'); at += batch) {
+      const asked = ids.slice(at, at + batch)
+      try {
+        const search = { practitioner: asked.join(',') }
+        for await (const page of reader
+          .search('PractitionerRole', search, signal ? { signal } : {})
+          .pages()) {
+          const own = page.entries.filter(
+            ({ resource, text }) =>
+              resource.resourceType === 'PractitionerRole' &&
+              [...referencesIn(text, reader.provider.iss)].some(
+                ({ type, id, foreign }) => !foreign && type === 'Practitioner' && asked.includes(id),
+              ),
+          )
+          await world.keepFor(own)
+          for (const entry of own) world.keep(entry, roleClasses)
+          note(own, roleClasses, 2)
+        }
+      } catch (error) {
+        signal?.throwIfAborted()
+        // Many servers do not offer it; what the record itself names is there.
+        refused.set('PractitionerRole', error)
+      }
+    }
+  }
+
   return {
     found: (entries, classes) => {
       note(entries, classes, 1)
@@ -220,6 +255,10 @@ export function createReferences(world: ReferenceWorld): References {
           return parts.map((part) => () => fetchSome(type as ResourceType, part, world.concurrency))
         })
         if (rounds.length === 0) {
+          if (clinicians.size > 0) {
+            await findRoles()
+            continue
+          }
           const left = [...later].filter(([key]) => !world.mark(key, []) && !wanted.has(key))
           later.clear()
           if (left.length === 0) return

@@ -87,6 +87,8 @@ test('after the patient, what is longest in most records begins first; the rest 
     'Patient',
     'Laboratory',
     'Vital Signs',
+    // Its searches and its operation.
+    'Documents',
     'Documents',
     'Allergies',
     'Goals',

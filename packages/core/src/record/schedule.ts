@@ -7,10 +7,12 @@ import { ignoresLastUpdated, sinceSearch } from './since.js'
 /** One question to the server, and the data classes that its answer belongs to. */
 export interface Query {
   /** `reference` for what is read because the record points to it: no question of its own. */
-  readonly kind: 'read' | 'search' | 'reference'
+  readonly kind: 'read' | 'search' | 'reference' | 'operation'
   readonly type: ResourceType
   /** Without `patient`, which the collection adds. */
   readonly search: SearchParams
+  /** The name of the operation, such as `$docref`. */
+  readonly operation?: string
   readonly classes: readonly DataClass[]
 }
 
@@ -57,6 +59,13 @@ export function schedule(plan: Plan, scopes: readonly string[], since?: Date, ve
       const same = queries.get(key)
       if (same) same.classes.push(row)
       else queries.set(key, { kind, type: row.type, search, classes: [row] })
+    }
+  }
+  for (const row of plan.classes) {
+    // What was granted in part may be asked for only by that part, which an operation does not know.
+    for (const operation of grants.get(row) === 'all' ? (row.operations ?? []) : []) {
+      const query = { kind: 'operation' as const, type: row.type, search: {}, operation, classes: [row] }
+      queries.set(nameOfQuery(query), query)
     }
   }
   const all = [...queries.values()]
@@ -138,8 +147,13 @@ export function longestFirst<T>(all: readonly T[], queryOf: (one: T) => Pick<Que
 }
 
 /** The same for queries that ask the same. */
-export function nameOfQuery({ kind, type, search }: Pick<Query, 'kind' | 'type' | 'search'>): string {
-  return `${kind} ${type} ${JSON.stringify(Object.entries(search).sort(byKey))}`
+export function nameOfQuery({
+  kind,
+  type,
+  search,
+  operation = '',
+}: Pick<Query, 'kind' | 'type' | 'search' | 'operation'>): string {
+  return `${kind} ${type}${operation} ${JSON.stringify(Object.entries(search).sort(byKey))}`
 }
 
 const byKey = ([a]: [string, unknown], [b]: [string, unknown]): number => (a < b ? -1 : a > b ? 1 : 0)

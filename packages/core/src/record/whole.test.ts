@@ -66,8 +66,7 @@ describe('a whole record', () => {
       const record = await collect(connection, { plan: usCore })
       const types = new Set<string>(usCore.classes.flatMap((one) => [one.type, ...(one.includes ?? [])]))
       const held = (await everything(connection)).filter(
-        // The server adds the roles of the clinicians, which nothing in these records refers to.
-        (key) => types.has(key.split('/')[0] ?? '') && !/^(Binary|PractitionerRole)\//.test(key),
+        (key) => types.has(key.split('/')[0] ?? '') && !/^Binary\//.test(key),
       )
       expect(keysOf(record)).toEqual(held)
       expect(new Set(keysOf(record)).size).toBe(held.length)

@@ -1,4 +1,5 @@
 import { SmartError } from '../errors.js'
+import type { Plan } from '../plans/plan.js'
 import type { CryptoPort } from '../ports.js'
 import { isSecure, parseUrl } from '../util/url.js'
 import type { Vendor } from '../vendors/vendor.js'
@@ -51,6 +52,8 @@ export interface Provider {
   readonly tokenOrigins?: readonly string[]
   /** The FHIR release that the base speaks; R4 unless given. */
   readonly fhirVersion?: 'DSTU2' | 'STU3' | 'R4'
+  /** What to ask for here in place of the client’s plan, such as `argonaut` of `@s4s/core/plans` at a server of DSTU2. */
+  readonly plan?: Plan
   /** Other origins whose attachments the provider serves to the same token, where the provider says so. */
   readonly attachmentOrigins?: readonly string[]
   /** Also sends `resource`, the name of `aud` in RFC 8707, for servers that know that one. */

@@ -30,7 +30,7 @@ export const oracleHealth: Behavior = {
     const cursor = url.searchParams.get('pageContext')
     const parameters = cursorFrom(url, 'pageContext')
     if (cursor === null) {
-      if (!has(url, 'patient', '_id', 'subject', 'beneficiary', 'target'))
+      if (!has(url, 'patient', '_id', 'subject', 'beneficiary', 'target', 'practitioner'))
         return new Response('no supported search parameters provided', {
           status: 400,
           headers: { 'content-type': 'text/plain' },
