@@ -105,6 +105,8 @@ interface Work {
   /** Chains of pages under way at a time, of queries and of their parts. */
   readonly chains: Gate
   readonly journal?: Journal
+  /** The classes of the plan that were granted. */
+  readonly granted: readonly DataClass[]
   readonly references: References
   /** Parameters that this server has refused, and answered without. */
   readonly refused: Set<string>
@@ -132,6 +134,7 @@ async function gather(given: Reader, settings: Settings): Promise<PatientRecord>
   const startedAt = journal?.startedAt ?? new Date(now)
   const { vendor, ...provider } = reader.provider
   const { queries, notGranted, partlyGranted, known } = schedule(plan, reader.scopes, settings.since, vendor)
+  const granted = plan.classes.filter((row) => !notGranted.includes(row))
   const asked = queries.map(createRun)
   const runs = [...asked, ...known.map(knownRefusal)]
   const state = { done: 0, attachments: 0 }
@@ -144,9 +147,10 @@ async function gather(given: Reader, settings: Settings): Promise<PatientRecord>
     chains: createGate(concurrency),
     ...(journal ? { journal } : {}),
     refused: new Set(),
+    granted,
     references: createReferences({
       reader,
-      classes: plan.classes.filter((row) => !notGranted.includes(row)),
+      classes: granted,
       concurrency,
       ...(signal ? { signal } : {}),
       mark: (key, classes) => work.shelf.mark(key, classes),
@@ -161,7 +165,7 @@ async function gather(given: Reader, settings: Settings): Promise<PatientRecord>
       unresolved: (miss) => noteMiss(work, miss),
       isOver: () => work.over !== undefined,
       // What changed is asked for; what did not change is in an earlier record.
-      ...(settings.since ? {} : { belongs: (entry: PageEntry) => classesOf(entry, plan, notGranted) }),
+      ...(settings.since ? {} : { belongs: (entry: PageEntry) => classesOf(entry, granted) }),
     }),
     report: (dataClass) =>
       tell(settings.onProgress, {
@@ -250,6 +254,12 @@ async function ask(work: Work, run: Run): Promise<void> {
     }
     try {
       await (run.query.kind === 'read' ? readPatient(work, run) : readPages(work, run))
+      if (run.shifted && !run.restarted && run.ended === undefined && work.over === undefined) {
+        // Pages that moved while they were read may have hidden something: once more, and each is held once.
+        Object.assign(run, { restarted: true, shifted: false, pages: 0, total: undefined })
+        again = true
+        continue
+      }
       // Its own count says that there is more: not an error, and not to be kept quiet about.
       if (run.ended === undefined && (run.total ?? 0) > run.brought.size)
         addWarnings(run, [{ severity: 'warning', code: 'incomplete' }])
@@ -315,6 +325,12 @@ function mayAskAgain(run: Run, error: unknown, since?: Date): boolean {
     run.restarted = true
     return true
   }
+  const tooMuch =
+    error.code === 'FHIR_RESPONSE_TOO_LARGE' || error.code === 'FHIR_TIMEOUT' || error.status === 504
+  if (run.pages === 0 && tooMuch && run.query.kind === 'search' && run.search._count === undefined) {
+    run.search = { ...run.search, _count: 50 }
+    return true
+  }
   if (run.pages > 0 || error.code !== 'FHIR_BAD_REQUEST') return false
   const dated = since && Object.keys(sinceSearch(run.query.type, since, isLastUpdated))[0]
   const [name] = [...optional, ...(dated === undefined ? [] : [dated])].filter(
@@ -362,7 +378,12 @@ async function readPages(work: Work, run: Run): Promise<void> {
   let empty = 0
   // False when nothing more is to be read of it.
   const take = (page: Page): boolean => {
-    if (page.total !== undefined && reader.provider.vendor?.totals?.value !== false) run.total = page.total
+    if (page.total !== undefined && reader.provider.vendor?.totals?.value !== false) {
+      // The size of the page is no count of the results.
+      const isCount = page.total !== page.entries.length
+      if (isCount && run.total !== undefined && run.total !== page.total) run.shifted = true
+      run.total = page.total
+    }
     addWarnings(run, page.outcomes)
     if (page.invalid > 0) work.issues.add({ kind: 'invalid-entry', dataClass: nameOf(run) }, page.invalid)
     for (const entry of page.entries) {
@@ -527,8 +548,15 @@ function noteErrors({ reader }: Work, run: Run, page: Page): void {
 }
 
 function keep(work: Work, run: Run, entry: PageEntry): void {
-  const names = put(work, entry, run.query.classes, nameOf(run))
   const key = keyOf(entry)
+  let of = run.query.classes
+  if (isOfAnother(entry, run.search)) {
+    // The server has not looked at the category: what it sent belongs where it says itself that it does.
+    of = work.settings.plan.classes.filter(({ name }) => classesOf(entry, work.granted).includes(name))
+    work.issues.add({ kind: 'other-class', dataClass: nameOf(run) })
+    if (of.length === 0) return void run.brought.add(key)
+  }
+  const names = put(work, entry, of, nameOf(run))
   if (run.brought.has(key)) return
   run.brought.add(key)
   if (entry.resource.resourceType === run.query.type) run.matches++
@@ -574,8 +602,24 @@ function missEnding(error: unknown): NonNullable<Run['ended']> {
   return isSmartError(error) && error.code === 'FHIR_FORBIDDEN' ? 'refused' : 'failed'
 }
 
+const observationCategories = /\/(observation-category|us-core-category)$/
+
+// True for an observation that names its categories by the codes of the standard, and not the one that was asked for.
+function isOfAnother({ resource }: PageEntry, { category }: SearchParams): boolean {
+  if (resource.resourceType !== 'Observation' || typeof category !== 'string') return false
+  const given = (resource as unknown as { category?: unknown }).category
+  const codes = (Array.isArray(given) ? given : [given]).filter(isObject).flatMap(({ coding }) =>
+    (Array.isArray(coding) ? coding : [])
+      .filter(isObject)
+      .filter(({ system }) => observationCategories.test(String(system)))
+      .map(({ code }) => String(code)),
+  )
+  const asked = category.split(',').map((one) => one.split('|').at(-1) ?? '')
+  return codes.length > 0 && !codes.some((code) => asked.includes(code))
+}
+
 // The classes whose searches ask for a resource like this.
-function classesOf({ resource }: PageEntry, plan: Plan, notGranted: readonly DataClass[]): readonly string[] {
+function classesOf({ resource }: PageEntry, classes: readonly DataClass[]): readonly string[] {
   const codings = (value: unknown): string[] =>
     [value].flat().flatMap((one) => {
       const coding = isObject(one) ? one.coding : undefined
@@ -588,8 +632,8 @@ function classesOf({ resource }: PageEntry, plan: Plan, notGranted: readonly Dat
       const wanted = search[name] === undefined ? [] : String(search[name]).split(',')
       return wanted.length === 0 || wanted.some((one) => has[name].includes(one.split('|').at(-1) ?? ''))
     })
-  return plan.classes
-    .filter((row) => row.by === undefined && row.type === resource.resourceType && !notGranted.includes(row))
+  return classes
+    .filter((row) => row.by === undefined && row.type === resource.resourceType)
     .filter((row) => row.searches.length === 0 || row.searches.some(isFor))
     .map(({ name }) => name)
 }

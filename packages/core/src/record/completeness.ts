@@ -63,6 +63,8 @@ export interface Run {
   /** True once it was asked without what was to come along, which the server refused. */
   alone?: boolean
   total?: number
+  /** True once the server's count changed on the way: something came or went, and pages may have moved. */
+  shifted?: boolean
   readonly counts: Map<string, number>
   /** `Type/id` of what it brought, so that a page that comes twice counts once. */
   readonly brought: Set<string>

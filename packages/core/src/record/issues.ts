@@ -6,6 +6,8 @@ export type RecordIssueKind =
   | 'invalid-id'
   /** A type that was not asked for; it is not in the record. */
   | 'unexpected-type'
+  /** A search by category brought one of another category; it is in the class that it belongs to, if in any. */
+  | 'other-class'
   /** An entry of a page that is no resource. */
   | 'invalid-entry'
   /** The server sent the same resource in two versions; the newer one is kept. */

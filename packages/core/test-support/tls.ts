@@ -1,0 +1,21 @@
+/** A key that everybody knows, and a certificate for localhost that nobody has signed but itself. */
+export const selfSigned = {
+  key: `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgz6pcEi/0tpNqFonv
+frK5gczzXign6vhkOgXvNYflshyhRANCAATdL5qn+KixUk0fCDzl7oW/CzWziiBz
+JUER/MbKvCE7S3SJtr8O2EJoBeJV1h7eSMPaAYqvvhEAjhBwahhYm6Ks
+-----END PRIVATE KEY-----
+`,
+  cert: `-----BEGIN CERTIFICATE-----
+MIIBmzCCAUGgAwIBAgIUV9VgM22KkhDwnT2d90UGR6OO+jYwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyNDEyMzUyNloYDzIxMjYxMDMx
+MTIzNTI2WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+PQMBBwNCAATdL5qn+KixUk0fCDzl7oW/CzWziiBzJUER/MbKvCE7S3SJtr8O2EJo
+BeJV1h7eSMPaAYqvvhEAjhBwahhYm6Kso28wbTAdBgNVHQ4EFgQUM5NfuM0FbpgE
+ospzic5JZvHLtTMwHwYDVR0jBBgwFoAUM5NfuM0FbpgEospzic5JZvHLtTMwDwYD
+VR0TAQH/BAUwAwEB/zAaBgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwCgYIKoZI
+zj0EAwIDSAAwRQIhAMW5X/AmGzqa0mVcROxDYddB56auRaKWvGaGL0CgwvOhAiAh
+xLYKjtfIPqtYtpK/tBnOq9OyMCs1iecqk15pOXp5JA==
+-----END CERTIFICATE-----
+`,
+}
