@@ -87,16 +87,15 @@ named to the participant, and what a consent may cover.`,
   )
 }
 
-function searchesOf({ type, searches }) {
+function searchesOf({ type, searches, more = [], operations = [] }) {
   if (searches.length === 0) return `\`${type}\` by its id`
-  return searches
-    .map((search) => {
-      const query = Object.entries(search).map(
-        ([key, value]) => `${key}=${[value].flat().map(shorten).join(',')}`,
-      )
-      return `\`${[type, ...query].join(' ')}\``
-    })
-    .join('<br>')
+  const queries = [...searches, ...more].map((search) => {
+    const query = Object.entries(search).map(
+      ([key, value]) => `${key}=${[value].flat().map(shorten).join(',')}`,
+    )
+    return `\`${[type, ...query].join(' ')}\``
+  })
+  return [...queries, ...operations.map((name) => `\`${type}/${name}\``)].join('<br>')
 }
 
 /** `http://loinc.org|72166-2` is long in a table; the part after the bar says it. */

@@ -121,6 +121,72 @@ describe('the whole record, from every product', () => {
   )
 })
 
+/** Every seventh request is cut, put off, or told that its pages have expired; a chain of pages only once. */
+function injure(sandbox: Sandbox): void {
+  let count = 0
+  const expired = new Set<string>()
+  sandbox.faults.add({
+    match: ({ path }) => path.startsWith('/fhir/') && ++count % 7 === 0,
+    respond: ({ path }) => {
+      if (count % 3 === 0) return 'drop'
+      if (count % 3 === 1) return new Response('', { status: 429, headers: { 'retry-after': '0' } })
+      const type = path.split(/[/?]/)[2] ?? ''
+      const later = /[?&](_page|sessionID|pageContext|cursor|continue)=/.test(path)
+      if (!later || expired.has(type)) return undefined
+      expired.add(type)
+      const issue = [{ severity: 'error', code: 'expired' }]
+      return new Response(JSON.stringify({ resourceType: 'OperationOutcome', issue }), { status: 410 })
+    },
+  })
+}
+
+describe('the whole record, from every product, over a bad line', () => {
+  const products = [
+    ...(['epic', 'oracle-health', 'veradigm', 'eclinicalworks', 'nextgen'] as const),
+    ...(['athenahealth', 'meditech'] as const),
+  ]
+  test.each(
+    products
+      .map((like) => [like, 'daniel'] as const)
+      .concat([
+        ['epic', 'priya'],
+        ['athenahealth', 'priya'],
+      ]),
+  )(
+    'PR-08 F25 %s, %s: 429s, cut connections and expired pages cost nothing',
+    async (like, patient) => {
+      const sandbox = await start(like, [patient])
+      const connection = await connect(sandbox, { patient })
+      const whole = keysOf(await collect(connection, { plan: usCore }))
+      injure(sandbox)
+      const record = await collect(connection, { plan: usCore })
+      expect(keysOf(record)).toEqual(whole)
+      expect(new Set(whole).size).toBe(whole.length)
+      expect(record.count('Laboratory')).toBeGreaterThan(patient === 'priya' ? 10_000 : 10)
+      // Only what the product does not hand out to anybody.
+      for (const { dataClass, status } of record.completeness)
+        if (status !== 'received' && status !== 'none')
+          expect([like, dataClass]).toEqual(['epic', expect.stringMatching(/^(Related Persons|Provenance)$/)])
+    },
+    120_000,
+  )
+
+  test('a class that is refused is said to be, and nothing else is lost', async () => {
+    const sandbox = await start('nextgen', ['daniel'])
+    const connection = await connect(sandbox, { patient: 'daniel' })
+    const whole = keysOf(await collect(connection, { plan: usCore }))
+    injure(sandbox)
+    sandbox.faults.add({
+      match: ({ path }) => path.startsWith('/fhir/Immunization'),
+      respond: () => new Response('', { status: 403 }),
+    })
+    const record = await collect(connection, { plan: usCore })
+    const without = (key: string): boolean => !/^(Immunization|Provenance)\//.test(key)
+    expect(keysOf(record).filter(without)).toEqual(whole.filter(without))
+    expect(statusOf(record, 'Immunizations')).toBe('refused')
+  })
+})
+
 const classes = (...names: readonly UsCoreClass[]) => ({ plan: usCore.only(...names) })
 
 describe('what a row knows, and what goes wrong without it', () => {

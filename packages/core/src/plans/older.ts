@@ -32,7 +32,7 @@ const names = [
   ...(['Care Plans', 'Care Team', 'Goals', 'Devices'] as const),
 ]
 
-type Change = Partial<Pick<DataClass, 'type' | 'searches' | 'includes' | 'operations' | 'spec'>>
+type Change = Partial<Pick<DataClass, 'type' | 'searches' | 'includes' | 'operations' | 'more' | 'spec'>>
 
 // The same classes, under the same names: what a participant agrees to does not depend on a server's age.
 function olderPlan(
@@ -41,7 +41,9 @@ function olderPlan(
   changes: Partial<Record<OlderClass, Change>>,
   more: readonly DataClass<OlderClass | 'Reported Medications'>[],
 ): Plan<OlderClass | 'Reported Medications'> {
-  const rows = usCore.only(...names).classes.map((row) => Object.freeze({ ...row, ...changes[row.name] }))
+  const rows = usCore
+    .only(...names)
+    .classes.map(({ more: _, ...row }) => Object.freeze({ ...row, ...changes[row.name] }))
   return definePlan<OlderClass | 'Reported Medications'>({ id, title, classes: [...rows, ...more] })
 }
 

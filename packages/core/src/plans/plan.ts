@@ -14,6 +14,8 @@ export interface DataClass<Name extends string = string> {
    * `revinclude` for what points to them and comes along with their searches.
    */
   readonly by?: 'reference' | 'revinclude'
+  /** Searches that may bring more, beside `searches`; a server that refuses them lacks nothing. */
+  readonly more?: readonly SearchParams[]
   /** Operations on the type that may bring more, such as `$docref`; a server without them lacks nothing. */
   readonly operations?: readonly `$${string}`[]
   /** True when the files that the resources point to belong to the class. */

@@ -6,7 +6,7 @@ const usCoreCategory = 'http://hl7.org/fhir/us/core/CodeSystem/us-core-category'
 const profile = (name: string): string =>
   `https://hl7.org/fhir/us/core/StructureDefinition-us-core-${name}.html`
 
-type Extra = Pick<DataClass, 'includes' | 'attachments' | 'by' | 'operations'>
+type Extra = Pick<DataClass, 'includes' | 'attachments' | 'by' | 'operations' | 'more'>
 
 /** The names of the data classes of US Core. */
 export type UsCoreClass =
@@ -125,6 +125,7 @@ const rows: readonly DataClass<UsCoreClass>[] = [
     [{ code: 'http://loinc.org|72166-2' }],
     'Whether you smoke or have smoked',
     profile('smokingstatus'),
+    { more: [{ code: 'http://loinc.org|11367-0' }] },
   ),
   row(
     'Social History',
@@ -132,6 +133,12 @@ const rows: readonly DataClass<UsCoreClass>[] = [
     category(`${observationCategory}|social-history`),
     'Occupation, pregnancy, tobacco, alcohol and the like',
     profile('simple-observation'),
+    // Not every server puts these under the category.
+    {
+      more: ['11341-5', '82810-3', '86645-9', '76690-7'].map((code) => ({
+        code: `http://loinc.org|${code}`,
+      })),
+    },
   ),
   row(
     'Tests and Imaging',
@@ -184,6 +191,8 @@ const rows: readonly DataClass<UsCoreClass>[] = [
     category('http://hl7.org/fhir/us/core/CodeSystem/careplan-category|assess-plan'),
     'Assessment and plan of treatment',
     profile('careplan'),
+    // The category was required until US Core 8, and is open since.
+    { more: [{}] },
   ),
   row(
     'Care Team',

@@ -184,7 +184,8 @@ async function gather(given: Reader, settings: Settings): Promise<PatientRecord>
         await ask(work, run)
         await climb(work, run)
         // It may bring more, and nobody has to have it.
-        if (run.query.kind === 'operation' && run.ended !== undefined && run.ended !== 'truncated')
+        const lacks = run.ended === 'refused' || run.ended === 'not-supported'
+        if (run.query.optional && (lacks || (run.ended === 'failed' && run.query.kind === 'operation')))
           run.superseded = true
       })
       state.done++

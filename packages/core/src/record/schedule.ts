@@ -13,6 +13,8 @@ export interface Query {
   readonly search: SearchParams
   /** The name of the operation, such as `$docref`. */
   readonly operation?: string
+  /** True for what may bring more: a server that refuses it lacks nothing. */
+  readonly optional?: boolean
   readonly classes: readonly DataClass[]
 }
 
@@ -62,10 +64,18 @@ export function schedule(plan: Plan, scopes: readonly string[], since?: Date, ve
     }
   }
   for (const row of plan.classes) {
-    // What was granted in part may be asked for only by that part, which an operation does not know.
-    for (const operation of grants.get(row) === 'all' ? (row.operations ?? []) : []) {
-      const query = { kind: 'operation' as const, type: row.type, search: {}, operation, classes: [row] }
-      queries.set(nameOfQuery(query), query)
+    // What was granted in part may be asked for only by that part.
+    if (grants.get(row) !== 'all') continue
+    for (const operation of row.operations ?? []) {
+      const about = { kind: 'operation' as const, type: row.type, search: {}, operation }
+      queries.set(nameOfQuery(about), { ...about, optional: true, classes: [row] })
+    }
+    for (const more of row.more ?? []) {
+      const search = withMore(row.type, more, along, since, vendor)
+      const about = { kind: 'search' as const, type: row.type, search }
+      const same = queries.get(nameOfQuery(about))
+      if (!same) queries.set(nameOfQuery(about), { ...about, optional: true, classes: [row] })
+      else if (!same.classes.includes(row)) same.classes.push(row)
     }
   }
   const all = [...queries.values()]

@@ -33,7 +33,10 @@ export const eClinicalWorks: Behavior = {
         diagnostics: `Does not know how to handle get operation with parameter [${[...url.searchParams.keys()]}]`,
       })
     const { origin } = new URL(base)
-    return changed(await serve(), {
+    const parameters = new URLSearchParams(url.search)
+    // Whatever it keeps as a care plan is of this category.
+    if (searched === 'CarePlan' && /assess-plan/.test(url.search)) parameters.delete('category')
+    return changed(await serve(parameters), {
       links: (links) => links.map((link) => ({ ...link, url: link.url.replace(origin, behind) })),
       total: (total, entries) => (entries === 0 ? 50 : total),
       text: (text) => text.replaceAll(`"fullUrl":"${origin}`, `"fullUrl":"${behind}`),

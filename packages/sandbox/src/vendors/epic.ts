@@ -49,9 +49,8 @@ export const epic: Behavior = {
       if (searched === 'CarePlan' && !has(url, '_id')) {
         const own = category.find((one) => carePlans.includes(one))
         if (own === undefined) return refused('59159', 'This resource requires a category for searching.')
-        // One of its categories holds what the synthetic records call assess-plan.
-        if (own === carePlans[0])
-          parameters.set('category', 'http://hl7.org/fhir/us/core/CodeSystem/careplan-category|assess-plan')
+        // The one of its categories that all care plans of the synthetic records are in.
+        if (own === carePlans[0]) parameters.delete('category')
       }
       if (searched === 'Condition' && !has(url, 'clinical-status', '_id'))
         parameters.set('clinical-status:not', 'inactive,resolved')

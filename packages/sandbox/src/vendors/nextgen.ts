@@ -29,6 +29,8 @@ export const nextGen: Behavior = {
     parameters.delete('page')
     const name = `${request.headers.get('authorization')} ${searched}?${parameters}`
     parameters.set('_count', String(pageLength))
+    // Whatever it keeps as a care plan is of this category.
+    if (searched === 'CarePlan' && /assess-plan/.test(url.search)) parameters.delete('category')
     const known = chains.get(name) ?? []
     chains.set(name, known)
     let answer = await serve(parameters)

@@ -39,6 +39,8 @@ export const oracleHealth: Behavior = {
         return outcome(400, { code: 'required', diagnostics: 'category=assess-plan is required.' })
       if (searched === 'Observation' && has(url, '_lastUpdated') && has(url, 'date'))
         return outcome(400, { code: 'invalid', diagnostics: '_lastUpdated may not stand beside date.' })
+      // Whatever it keeps as a care plan is of this category.
+      if (searched === 'CarePlan') parameters.delete('category')
       parameters.set('_count', String(lengths[searched] ?? 100))
     }
     const answer = await serve(parameters)
