@@ -141,18 +141,12 @@ function injure(sandbox: Sandbox): void {
 }
 
 describe('the whole record, from every product, over a bad line', () => {
-  const products = [
+  const products: readonly BehaviorName[] = [
     ...(['epic', 'oracle-health', 'veradigm', 'eclinicalworks', 'nextgen'] as const),
     ...(['athenahealth', 'meditech'] as const),
   ]
-  test.each(
-    products
-      .map((like) => [like, 'daniel'] as const)
-      .concat([
-        ['epic', 'priya'],
-        ['athenahealth', 'priya'],
-      ]),
-  )(
+  const cases: [BehaviorName, string][] = products.map((like) => [like, 'daniel'])
+  test.each([...cases, ['epic', 'priya'] as const, ['athenahealth', 'priya'] as const])(
     'PR-08 F25 %s, %s: 429s, cut connections and expired pages cost nothing',
     async (like, patient) => {
       const sandbox = await start(like, [patient])
@@ -162,7 +156,7 @@ describe('the whole record, from every product, over a bad line', () => {
       const record = await collect(connection, { plan: usCore })
       expect(keysOf(record)).toEqual(whole)
       expect(new Set(whole).size).toBe(whole.length)
-      expect(record.count('Laboratory')).toBeGreaterThan(patient === 'priya' ? 10_000 : 10)
+      expect(record.count()).toBeGreaterThan(patient === 'priya' ? 20_000 : 400)
       // Only what the product does not hand out to anybody.
       for (const { dataClass, status } of record.completeness)
         if (status !== 'received' && status !== 'none')
