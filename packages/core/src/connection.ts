@@ -153,6 +153,7 @@ function openAt(
     clock: platform.clock,
     crypto: platform.crypto,
     provider,
+    pause: pauseOf(platform, base),
     ...(provider.attachmentOrigins ? { attachmentOrigins: provider.attachmentOrigins } : {}),
   })
   const manageUrl = stored.endpoints.management
@@ -223,6 +224,17 @@ function openAt(
   } satisfies Connection)
   cores.set(connection, { key, stored, world, keeper, send })
   return connection
+}
+
+const pauses = new WeakMap<object, Map<string, { until: number }>>()
+
+// One for all connections of a server.
+function pauseOf({ store }: ConnectionWorld['platform'], base: string): { until: number } {
+  const own = pauses.get(store) ?? new Map<string, { until: number }>()
+  pauses.set(store, own)
+  const pause = own.get(base) ?? { until: 0 }
+  own.set(base, pause)
+  return pause
 }
 
 const fhirJson = 'application/fhir+json'

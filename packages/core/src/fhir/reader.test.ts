@@ -166,6 +166,45 @@ test('F2 a wait of a year is not waited for', async () => {
   expect(waits).toEqual([])
 })
 
+test.each([
+  ['RateLimit-Reset: 1', { 'ratelimit-reset': '1' }, 1000],
+  ['X-RateLimit-Reset of seconds', { 'x-ratelimit-reset': '7' }, 7000],
+  [
+    'X-RateLimit-Reset of a moment since 1970',
+    { 'x-ratelimit-reset': String(Date.UTC(2026, 0, 1) / 1000 + 9) },
+    9000,
+  ],
+  ['X-RateLimit-Reset of a date', { 'x-ratelimit-reset': 'Thu, 01 Jan 2026 00:00:05 GMT' }, 5000],
+  ['Retry-After before the others', { 'retry-after': '2', 'ratelimit-reset': '50' }, 2000],
+] as const)('Q87 %s is waited for', async (_, headers, wait) => {
+  let asked = 0
+  const { reader, waits } = await ehr((_, response) =>
+    ++asked === 1 ? json(response, {}, 429, headers) : json(response, page(['1'])),
+  )
+  expect((await read(reader)).ids).toEqual(['1'])
+  expect(waits).toEqual([wait])
+})
+
+test('F1 G19 two hundred askings to wait are each waited for, and those of more than a minute are handed on', async () => {
+  const now = Date.UTC(2026, 0, 1)
+  let header = ''
+  let asked = 0
+  const { reader, waits } = await ehr((_, response) =>
+    ++asked % 2 === 1 ? json(response, {}, 429, { 'retry-after': header }) : json(response, page(['1'])),
+  )
+  for (let at = 0; at < 200; at++) {
+    const seconds = at % 4 === 3 ? at * 10 : at % 60
+    header = at % 2 === 0 ? String(seconds) : new Date(now + seconds * 1000).toUTCString()
+    waits.length = 0
+    asked = 0
+    const { code } = await read(reader)
+    expect([header, seconds <= 60 ? [code, ...waits] : [code, waits.length]]).toEqual([
+      header,
+      seconds <= 60 ? [undefined, seconds * 1000] : ['FHIR_RATE_LIMITED', 0],
+    ])
+  }
+})
+
 test('F4 a server error and a cut connection are tried again; F5 for ever is an error', async () => {
   let asked = 0
   const passing = await ehr((_, response) => {

@@ -1,6 +1,6 @@
 import { type ErrorCode, SmartError, type SmartErrorDetails } from '../errors.js'
 import type { Clock, CryptoPort } from '../ports.js'
-import { backoff, retryAfterSeconds } from '../util/async.js'
+import { backoff, waitAsked } from '../util/async.js'
 import { isObject, parseJson } from '../util/json.js'
 import { TransportError, type TransportFault, type TransportResponse } from '../util/transport.js'
 import type { Vendor } from '../vendors/vendor.js'
@@ -30,6 +30,8 @@ export interface RequestWorld {
   readonly clock: Clock
   readonly crypto: CryptoPort
   readonly provider: { readonly id: string; readonly name: string; readonly vendor?: Vendor }
+  /** Until when the server has asked to be left alone: what it says to one request is meant for all. Epoch milliseconds. */
+  readonly pause?: { until: number }
   /** Other origins that serve attachments to the same token. */
   readonly attachmentOrigins?: readonly string[]
 }
@@ -45,13 +47,17 @@ const longestWait = 60
  */
 export async function request(world: RequestWorld, wanted: FhirRequest): Promise<TransportResponse> {
   for (let attempt = 0; ; attempt++) {
+    const left = (world.pause?.until ?? 0) - world.clock.now()
+    if (left > 0) await world.clock.sleep(left, wanted.signal)
     const outcome = await once(world, wanted)
     if ('answer' in outcome) return outcome.answer
     const { error } = outcome
     const wait = waitBefore(error, attempt, world)
+    if (world.pause && error.retryAfter !== undefined && wait !== undefined)
+      world.pause.until = Math.max(world.pause.until, world.clock.now() + wait)
     // Every request of this floor only reads, also a search by POST, so each may be sent again.
     if (attempt + 1 >= attempts || wait === undefined) throw error
-    await world.clock.sleep(wait, wanted.signal)
+    if (!world.pause || error.retryAfter === undefined) await world.clock.sleep(wait, wanted.signal)
   }
 }
 
@@ -134,10 +140,7 @@ export function faultError(error: TransportError, world: Pick<RequestWorld, 'pro
 
 function statusError(answer: TransportResponse, world: Pick<RequestWorld, 'provider' | 'clock'>): SmartError {
   const { status, headers } = answer
-  const retryAfter =
-    status === 429 || status === 503
-      ? retryAfterSeconds(headers.get('retry-after'), world.clock.now())
-      : undefined
+  const retryAfter = status === 429 || status === 503 ? waitAsked(headers, world.clock.now()) : undefined
   const issue = outcomesOf(parseJson(answer.text()))[0]
   const details: SmartErrorDetails = {
     subject: world.provider.id,

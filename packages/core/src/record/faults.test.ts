@@ -235,6 +235,25 @@ describe('4a what one search meets costs nothing but itself', () => {
   })
 })
 
+test('F1 what a server says to one request is meant for all of them', async () => {
+  let until = 0
+  let early = 0
+  sandbox.faults.add({
+    match: ({ path }) => path.startsWith('/fhir/'),
+    respond: () => {
+      if (until === 0) until = performance.now() + 1000
+      else if (performance.now() < until - 20) early++
+      return performance.now() < until - 20
+        ? fhir('', { status: 429, headers: { 'retry-after': '1' } })
+        : undefined
+    },
+  })
+  const record = await collect(connection, { plan: usCore })
+  expect(keysOf(record)).toEqual(whole)
+  // Those that were under way when it was said.
+  expect(early).toBeLessThanOrEqual(4)
+})
+
 describe('pages that move while they are read', () => {
   /** A server whose pages are cut anew for each request, and that loses or gains a resource on the way. */
   async function moving(change: (held: string[], request: number) => void): Promise<PatientRecord> {

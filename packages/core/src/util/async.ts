@@ -39,10 +39,28 @@ export async function pool(width: number, tasks: Iterable<() => Promise<void>>):
 export function retryAfterSeconds(header: string | null, now: number): number | undefined {
   if (header === null) return undefined
   const text = header.trim()
-  if (/^\d{1,9}$/.test(text)) return Number(text)
+  if (/^\d{1,10}$/.test(text)) return Number(text)
   const date = Date.parse(text)
   return Number.isNaN(date) ? undefined : Math.max(0, Math.ceil((date - now) / 1000))
 }
+
+/**
+ * Seconds that the headers of a refusal ask for: `Retry-After`, else the resets of rate limits, which some write as
+ * seconds from now, some as seconds since 1970 and some as dates.
+ * @see https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/
+ */
+export function waitAsked(headers: Headers, now: number): number | undefined {
+  const asked = retryAfterSeconds(headers.get('retry-after'), now)
+  if (asked !== undefined) return asked
+  for (const name of ['ratelimit-reset', 'x-ratelimit-reset']) {
+    const reset = retryAfterSeconds(headers.get(name), now)
+    if (reset !== undefined) return reset < epochSeconds ? reset : Math.max(0, Math.ceil(reset - now / 1000))
+  }
+  return undefined
+}
+
+/** More than this many seconds from now is a time of day, counted from 1970. */
+const epochSeconds = 1_000_000_000
 
 /** Full jitter: a random wait below base × 2^attempt, capped. */
 export function backoff(attempt: number, random: number, base = 500, cap = 15_000): number {
