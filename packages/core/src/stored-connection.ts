@@ -68,11 +68,39 @@ export function applyTokens(stored: StoredConnection, tokens: Tokens, now: numbe
 export async function loadConnection(platform: Platform, key: string): Promise<StoredConnection | undefined> {
   const text = await storage(() => platform.store.get(key))
   const value = text === undefined ? undefined : parseJson(text)
-  if (!isObject(value) || value.format !== 1) return undefined
-  const strings = ['id', 'provider', 'iss', 'clientId', 'patient', 'scope', 'accessToken'] as const
-  if (strings.some((name) => typeof value[name] !== 'string')) return undefined
-  if (!isObject(value.endpoints) || typeof value.endpoints.token !== 'string') return undefined
-  return value as unknown as StoredConnection
+  // What another version has written, or a bad disk, is passed over and stays where it is.
+  return isStored(value) ? value : undefined
+}
+
+const required = ['id', 'provider', 'iss', 'clientId', 'patient', 'scope', 'accessToken']
+const texts = ['vendor', 'participant', 'requested', 'wanted', 'refreshToken', 'installation']
+const times = ['accessExpiresAt', 'refreshDueAt', 'refreshSentAt']
+
+function isStored(value: unknown): value is StoredConnection {
+  if (!isObject(value) || value.format !== 1) return false
+  const { endpoints, context, details, identity } = value
+  const is = (names: readonly string[], type: string, of: Record<string, unknown> = value): boolean =>
+    names.every((name) => of[name] === undefined || typeof of[name] === type)
+  return (
+    required.every((name) => typeof value[name] === 'string') &&
+    is(texts, 'string') &&
+    is(times, 'number') &&
+    typeof value.connectedAt === 'number' &&
+    isObject(context) &&
+    is(['fhirUser', 'encounter'], 'string', context) &&
+    (identity === undefined || isObject(identity)) &&
+    isObject(endpoints) &&
+    typeof endpoints.token === 'string' &&
+    is(['revocation', 'introspection', 'management', 'registration', 'appState'], 'string', endpoints) &&
+    (details === undefined ||
+      (Array.isArray(details) &&
+        details.every(
+          (one) =>
+            isObject(one) &&
+            Array.isArray(one.locations) &&
+            one.locations.every((url) => typeof url === 'string'),
+        )))
+  )
 }
 
 export async function saveConnection(
