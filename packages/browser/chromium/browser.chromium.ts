@@ -636,6 +636,77 @@ describe.skipIf(noChromium !== undefined)('in a real browser', () => {
     })
   })
 
+  test('PR-09 F93 a collection whose tab is closed goes on in the next one, and what it kept is sealed', async () => {
+    const hospital = await startSandbox({ id: 'mercy', name: 'Mercy Hospital', people: ['eleanor'] })
+    try {
+      app.config = {
+        providers: [{ ...hospital.provider, scope: 'launch/patient offline_access patient/*.rs' }],
+      }
+      await page.goto(`${app.url}/`)
+      await ready(page)
+      await connect()
+      const names = ['Patient', 'Laboratory', 'Vital Signs', 'Problems', 'Documents'] as const
+      const collectAll = (one: Page): Promise<{ lines: string[]; files: number }> =>
+        one.evaluate(async (wanted) => {
+          const { collect, checkpointOf, usCore } = globalThis.s4s
+          const [connection] = await smart.connections()
+          if (!connection) throw new Error('no connection')
+          const plan = usCore.only(...wanted)
+          const record = await collect(connection, { plan, checkpoint: checkpointOf(connection) })
+          return {
+            lines: Object.keys(record.types()).flatMap((type) => [...record.lines(type)]),
+            files: record.attachments.length,
+          }
+        }, names)
+      hospital.clearRequests()
+      const whole = await collectAll(page)
+      const asked = hospital.requests.length
+      expect(whole.lines.length).toBeGreaterThan(1000)
+
+      // The EHR falls silent half-way, and the participant closes the tab.
+      let answered = 0
+      hospital.faults.add({
+        match: ({ path }) => path.startsWith('/fhir/') && ++answered > asked / 2,
+        respond: () => 'hang',
+      })
+      void collectAll(page).catch(() => {})
+      await expect.poll(() => answered, { timeout: 15_000 }).toBeGreaterThan(asked / 2)
+      const kept = await page.evaluate(async () => {
+        const found: string[] = []
+        for (const { name = '' } of await indexedDB.databases()) {
+          const database = await new Promise<IDBDatabase>((resolve) => {
+            const opening = indexedDB.open(name)
+            opening.onsuccess = () => resolve(opening.result)
+          })
+          for (const store of database.objectStoreNames)
+            found.push(
+              await new Promise<string>((resolve) => {
+                const all = database.transaction(store).objectStore(store).getAll()
+                all.onsuccess = () =>
+                  resolve(
+                    JSON.stringify(all.result, (_, value) =>
+                      ArrayBuffer.isView(value) ? new TextDecoder().decode(value) : value,
+                    ),
+                  )
+              }),
+            )
+          database.close()
+        }
+        return found.join()
+      })
+      expect(kept).not.toContain('Observation')
+      await page.close()
+      hospital.faults.clear()
+      hospital.clearRequests()
+      page = await open(context)
+      expect(await collectAll(page)).toEqual(whole)
+      // What had come is not asked for again.
+      expect(hospital.requests.length).toBeLessThan(asked * 0.7)
+    } finally {
+      await hospital.stop()
+    }
+  })
+
   test('R-04 R-06 T46 a page that is given a client secret refuses to start', async () => {
     const code = await page.evaluate(() => {
       const auth = { method: 'client_secret_basic' as const, authenticate: async () => {} }
