@@ -87,15 +87,36 @@ function bodyOf(request: Heard): unknown {
   if (pages === undefined && type === 'Observation')
     return pageText(type, [long[page % long.length] ?? ''], page + 1 < longPages ? page + 1 : undefined)
   if (pages === undefined) return type === 'MedicationRequest' ? requestPage(page, url) : pageText(type, [])
-  const entries = Array.from({ length: perPage }, (_, index) => {
-    const own = `${type}-${page * perPage + index}`
-    return entryText(
-      type,
-      own,
-      JSON.stringify({ ...(observation(own, index) as object), encounter: undefined, resourceType: type }),
-    )
+  return datedPage(type, pages * perPage, page, url.searchParams)
+}
+
+const day = 86_400_000
+const today = Date.now()
+
+/** A page of a search that may be by date, of resources that are three days apart. */
+function datedPage(type: string, total: number, page: number, asked: URLSearchParams): string {
+  const bounds = asked.getAll('date').map((bound) => [bound.slice(0, 2), Date.parse(bound.slice(2))] as const)
+  const found =
+    asked.get('date:missing') === 'true'
+      ? []
+      : Array.from({ length: total }, (_, index) => index).filter((index) =>
+          bounds.every(([sign, edge]) => {
+            const date = today - (index + 1) * 3 * day
+            return sign === 'ge' ? date >= edge : date < edge
+          }),
+        )
+  const counted = `{"resourceType":"Bundle","type":"searchset","total":${found.length}`
+  if (asked.get('_summary') === 'count') return `${counted}}`
+  const entries = found.slice(page * perPage, (page + 1) * perPage).map((index) => {
+    const own = `${type}-${index}`
+    const resource = { ...(observation(own, index) as object), encounter: undefined, resourceType: type }
+    return entryText(type, own, JSON.stringify(resource))
   })
-  return pageText(type, entries, page + 1 < pages ? page + 1 : undefined)
+  const more = new URLSearchParams(asked)
+  more.set('page', String(page + 1))
+  const link =
+    (page + 1) * perPage < found.length ? [{ relation: 'next', url: `${base}/${type}?${more}` }] : []
+  return `${counted},"link":${JSON.stringify(link)},"entry":[${entries.join(',')}]}`
 }
 
 const respond = (request: Heard, response: ServerResponse): void => {

@@ -163,8 +163,12 @@ async function wholePatient(): Promise<void> {
         (sum, count) => sum + count,
         0,
       ),
-    's4s collect, 4 at a time': async () => (await collect(connection, { plan })).count(),
+    's4s collect, 4 at a time, undivided': async () =>
+      (await collect(connection, { plan, split: false })).count(),
+    's4s collect, 6 at a time, undivided': async () =>
+      (await collect(connection, { plan, concurrency: 6, split: false })).count(),
     's4s collect, 6 at a time': async () => (await collect(connection, { plan, concurrency: 6 })).count(),
+    's4s collect, 8 at a time': async () => (await collect(connection, { plan, concurrency: 8 })).count(),
   }
   const took: Record<string, number[]> = {}
   for (let round = 0; round < (quick ? 1 : 3); round++)

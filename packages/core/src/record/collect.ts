@@ -455,7 +455,19 @@ async function readPages(work: Work, run: Run): Promise<void> {
       noteErrors(work, run, page)
       if (run.pages === 1 && isWorthDividing(work, run, page)) {
         // What does not add up is walked as one chain, as if nothing had been.
-        if (await orAborted(signal, () => walkParts(work, run, search, run.total as number, take))) return
+        if (
+          await orAborted(signal, () =>
+            walkParts(
+              work,
+              run,
+              search,
+              run.total as number,
+              (run.total as number) / page.entries.length,
+              take,
+            ),
+          )
+        )
+          return
       }
     }
   } finally {
@@ -465,7 +477,7 @@ async function readPages(work: Work, run: Run): Promise<void> {
 }
 
 /** Below this the counting takes longer than the walk. */
-const leastPages = 12
+const leastPages = 30
 
 function isWorthDividing({ settings, journal }: Work, run: Run, page: Page): boolean {
   const { query } = run
@@ -491,6 +503,7 @@ async function walkParts(
   run: Run,
   search: SearchParams,
   total: number,
+  pageCount: number,
   take: (page: Page) => boolean,
 ): Promise<boolean> {
   const { reader, settings, chains } = work
@@ -512,13 +525,17 @@ async function walkParts(
       return undefined
     })
   try {
-    const parts = await divided(name, total, settings.concurrency * 3, settings.platform.clock.now(), count)
+    // Each part is a few pages long at least: counting is not for nothing.
+    const wanted = Math.min(settings.concurrency * 3, Math.ceil(pageCount / 4))
+    const parts = await divided(name, total, wanted, settings.platform.clock.now(), count)
     const walk = async (): Promise<void> => {
       for (let part = parts?.shift(); part; part = parts?.shift())
         for await (const page of reader.search(run.query.type, of(part), { signal }).pages()) {
           signal.throwIfAborted()
           run.pages++
-          take(page)
+          // The count of a part is not that of the search.
+          const { total: _, ...part } = page
+          take(part)
         }
     }
     // One in the place of the chain itself, the others where places are free.
