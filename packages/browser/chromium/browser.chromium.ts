@@ -470,7 +470,18 @@ describe.skipIf(noChromium !== undefined)('in a real browser', () => {
         expect(popup.url()).toBe('about:blank')
         await popup.close()
         sandbox.faults.clear()
-        await page.evaluate(() => void smart.connectInPopup('mercy').catch(() => {}))
+        // Clicked again, until the page has heard from the browser that the window is gone.
+        await expect
+          .poll(
+            () =>
+              page.evaluate(async () => {
+                void smart.connectInPopup('mercy').catch(() => {})
+                await new Promise((resolve) => setTimeout(resolve, 50))
+                return document.getElementById('outcome')?.textContent
+              }),
+            { timeout: 8000 },
+          )
+          .not.toBe('')
       })
       expect(outcome).toBe('AUTHORIZATION_POPUP_CLOSED')
       expect(exchanges()).toBe(0)
