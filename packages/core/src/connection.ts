@@ -10,7 +10,7 @@ import type {
   SearchOptions,
   SearchResults,
 } from './fhir/types.js'
-import { inContext, inTurn } from './habits.js'
+import { inContext, inTurn, pauseOf } from './habits.js'
 import { type Revocation, revokeConnection } from './revocation.js'
 import type { LaunchContext } from './smart/context.js'
 import type { Identity } from './smart/identity.js'
@@ -224,17 +224,6 @@ function openAt(
   } satisfies Connection)
   cores.set(connection, { key, stored, world, keeper, send })
   return connection
-}
-
-const pauses = new WeakMap<object, Map<string, { until: number }>>()
-
-// One for all connections of a server.
-function pauseOf({ store }: ConnectionWorld['platform'], base: string): { until: number } {
-  const own = pauses.get(store) ?? new Map<string, { until: number }>()
-  pauses.set(store, own)
-  const pause = own.get(base) ?? { until: 0 }
-  own.set(base, pause)
-  return pause
 }
 
 const fhirJson = 'application/fhir+json'

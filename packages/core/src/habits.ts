@@ -6,26 +6,35 @@ import type { Secret } from './util/secret.js'
 
 const minute = 60_000
 
-interface Count {
-  minute: number
-  sent: number
+/** What is remembered of a server, one for all who share a store. */
+function remembered<T>(make: () => T): (platform: Platform, base: string) => T {
+  const all = new WeakMap<object, Map<string, T>>()
+  return ({ store }, base) => {
+    const own = all.get(store) ?? new Map<string, T>()
+    all.set(store, own)
+    const one = own.get(base) ?? make()
+    own.set(base, one)
+    return one
+  }
 }
 
-const counts = new WeakMap<object, Map<string, Count>>()
+/** Until when a server has asked to be left alone. Epoch milliseconds. */
+export const pauseOf: (platform: Platform, base: string) => { until: number } = remembered(() => ({
+  until: 0,
+}))
+
+const countOf = remembered(() => ({ minute: 0, sent: 0 }))
 
 /** Waits until a provider that counts the requests of each minute takes another. */
 export async function inTurn(platform: Platform, provider: Provider, signal?: AbortSignal): Promise<void> {
   const most = provider.vendor?.requestsPerMinute?.value
   if (most === undefined) return
-  const { clock, store } = platform
-  const own = counts.get(store) ?? new Map<string, Count>()
-  counts.set(store, own)
+  const { clock } = platform
+  const count = countOf(platform, provider.iss)
   for (;;) {
     const now = clock.now()
     const current = Math.floor(now / minute)
-    const count = own.get(provider.iss) ?? { minute: current, sent: 0 }
     if (count.minute !== current) Object.assign(count, { minute: current, sent: 0 })
-    own.set(provider.iss, count)
     // A little less than is allowed: its clock is not ours, and tokens count too.
     if (count.sent < most * 0.9) {
       count.sent++

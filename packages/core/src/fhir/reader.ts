@@ -56,18 +56,21 @@ export function createPages(base: string, world: RequestWorld): Pages {
     (signal, onHead) =>
       rest.get(url, { signal, maxBytes: pageLimit, ...(onHead ? { onHead } : {}) })
 
-  // A link that may be followed, as far as that can be told before its page has come.
-  const usableNext = (link: string, requested: string | undefined): string | undefined => {
-    if (requested === undefined && !/^https?:/i.test(link)) return undefined
+  const linkOf = (link: string, requested: string | undefined): URL | undefined => {
     const written = link.length <= longestLink ? parseUrl(link, requested) : undefined
-    const url = written && rebased(written, base, world.provider.vendor)
+    return written && rebased(written, base, world.provider.vendor)
+  }
+
+  // The next link in the beginning of a page, when it may be followed.
+  const guessed = (head: string, requested: string | undefined): string | undefined => {
+    const link = nextInHead(head)
+    const url = link === undefined ? undefined : linkOf(link, requested)
     return url && isWithin(url, new URL(base)) ? url.href : undefined
   }
 
   const nextOf = (current: ParsedPage, requested: string, seen: Set<string>): string | undefined => {
     if (current.next === undefined) return undefined
-    const written = current.next.length <= longestLink ? parseUrl(current.next, requested) : undefined
-    const url = written && rebased(written, base, world.provider.vendor)
+    const url = linkOf(current.next, requested)
     if (!url) throw invalid('a next link that is not a usable URL')
     if (!isWithin(url, new URL(base))) {
       throw new SmartError(
@@ -114,8 +117,7 @@ export function createPages(base: string, world: RequestWorld): Pages {
         // Asked for as soon as the beginning of this page names it, while the rest is still on its way.
         let early: Coming | undefined
         asked.whenHead((head, requested) => {
-          const guess = number < mostPages ? nextInHead(head) : undefined
-          const url = guess === undefined ? undefined : usableNext(guess, requested)
+          const url = number < mostPages ? guessed(head, requested) : undefined
           if (url !== undefined && !seen.has(url)) early = come(live, getting(url), url)
         })
         const got: TransportResponse = await asked.answer

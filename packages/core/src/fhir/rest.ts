@@ -33,12 +33,12 @@ const longUrl = 2000
  * @see https://hl7.org/fhir/R4/http.html
  */
 export function createRest(base: string, world: RequestWorld): Rest {
-  const send = (wanted: FhirRequest, signal?: AbortSignal): Promise<TransportResponse> =>
-    request(world, { ...wanted, ...(signal ? { signal } : {}) })
-
   return Object.freeze({
     read: async (type, id, signal) =>
-      send({ url: join(base, `${typeName(type)}/${encodeURIComponent(id)}`) }, signal),
+      request(world, {
+        url: join(base, `${typeName(type)}/${encodeURIComponent(id)}`),
+        ...(signal ? { signal } : {}),
+      }),
     search: async (type, params, options = {}) => {
       const query = queryOf(params)
       const url = join(base, typeName(type))

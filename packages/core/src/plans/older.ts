@@ -1,30 +1,13 @@
 import type { ResourceType, SearchParams } from '../fhir/types.js'
 import { type DataClass, definePlan, type Plan } from './plan.js'
-import { type UsCoreClass, usCore } from './us-core.js'
+import { usCore } from './us-core.js'
+import type { UscdiV1Class } from './uscdi.js'
 
 // Types of before R4 have no place among those of R4, and are read as they are.
 const old = (type: string): ResourceType => type as ResourceType
 
-/** The data classes that servers of before R4 have. */
-export type OlderClass = Extract<
-  UsCoreClass,
-  | 'Patient'
-  | 'Allergies'
-  | 'Problems'
-  | 'Medications'
-  | 'Laboratory'
-  | 'Laboratory Reports'
-  | 'Vital Signs'
-  | 'Smoking Status'
-  | 'Procedures'
-  | 'Immunizations'
-  | 'Encounters'
-  | 'Documents'
-  | 'Care Plans'
-  | 'Care Team'
-  | 'Goals'
-  | 'Devices'
->
+/** The data classes that servers of before R4 have: what USCDI v1 grew out of. */
+export type OlderClass = Exclude<UscdiV1Class, 'Provenance'> | 'Encounters'
 
 const names = [
   ...(['Patient', 'Allergies', 'Problems', 'Medications', 'Laboratory', 'Laboratory Reports'] as const),

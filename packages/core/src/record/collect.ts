@@ -9,6 +9,7 @@ import { isObject } from '../util/json.js'
 import { onOneLine } from '../util/line.js'
 import { tell } from '../util/tell.js'
 import { type AttachmentShelf, attachmentLimit, fetchAttachments } from './attachments.js'
+import { classesOf, isOfAnother } from './classify.js'
 import {
   addWarnings,
   alongRow,
@@ -26,7 +27,7 @@ import { createRecord, type PatientRecord } from './record.js'
 import { createReferences, type Miss, type References, typesOf } from './references.js'
 import { longestFirst, type Query, schedule } from './schedule.js'
 import { createShelf, type Shelf } from './shelf.js'
-import { sinceSearch } from './since.js'
+import { datedSince } from './since.js'
 import { divided, dividedBy, type Part } from './split.js'
 
 export interface CollectOptions {
@@ -165,7 +166,9 @@ async function gather(given: Reader, settings: Settings): Promise<PatientRecord>
       unresolved: (miss) => noteMiss(work, miss),
       isOver: () => work.over !== undefined,
       // What changed is asked for; what did not change is in an earlier record.
-      ...(settings.since ? {} : { belongs: (entry: PageEntry) => classesOf(entry, granted) }),
+      ...(settings.since
+        ? {}
+        : { belongs: (entry: PageEntry) => classesOf(entry, granted).map(({ name }) => name) }),
     }),
     report: (dataClass) =>
       tell(settings.onProgress, {
@@ -333,17 +336,13 @@ function mayAskAgain(run: Run, error: unknown, since?: Date): boolean {
     return true
   }
   if (run.pages > 0 || error.code !== 'FHIR_BAD_REQUEST') return false
-  const dated = since && Object.keys(sinceSearch(run.query.type, since, isLastUpdated))[0]
-  const [name] = [...optional, ...(dated === undefined ? [] : [dated])].filter(
-    (one) => run.search[one] !== undefined,
-  )
+  const dated = since ? Object.keys(datedSince(run.query.type, since)) : []
+  const [name] = [...optional, ...dated].filter((one) => run.search[one] !== undefined)
   if (name === undefined) return false
   without(run, name, since)
   run.dropped = name
   return true
 }
-
-const isLastUpdated = (name: string): boolean => name === '_lastUpdated'
 
 // What a search does without: what would come along is had by references or reported, what is old comes once more.
 const optional = ['_revinclude', '_include', '_lastUpdated'] as const
@@ -351,7 +350,7 @@ const isOptional = (name: string): boolean => optional.some((one) => one === nam
 
 function without(run: Run, name: string, since?: Date): void {
   const { [name]: _, ...others } = run.search
-  const instead = since && name === '_lastUpdated' ? sinceSearch(run.query.type, since, isLastUpdated) : {}
+  const instead = since && name === '_lastUpdated' ? datedSince(run.query.type, since) : {}
   run.search = { ...others, ...instead }
   if (name === '_revinclude') run.alone = true
 }
@@ -455,19 +454,7 @@ async function readPages(work: Work, run: Run): Promise<void> {
       noteErrors(work, run, page)
       if (run.pages === 1 && isWorthDividing(work, run, page)) {
         // What does not add up is walked as one chain, as if nothing had been.
-        if (
-          await orAborted(signal, () =>
-            walkParts(
-              work,
-              run,
-              search,
-              run.total as number,
-              (run.total as number) / page.entries.length,
-              take,
-            ),
-          )
-        )
-          return
+        if (await orAborted(signal, () => walkParts(work, run, search, page, take))) return
       }
     }
   } finally {
@@ -502,11 +489,11 @@ async function walkParts(
   work: Work,
   run: Run,
   search: SearchParams,
-  total: number,
-  pageCount: number,
+  first: Page,
   take: (page: Page) => boolean,
 ): Promise<boolean> {
   const { reader, settings, chains } = work
+  const { total = 0 } = run
   const name = dividedBy(run.query.type) as string
   const over = new AbortController()
   const signal = settings.signal ? AbortSignal.any([settings.signal, over.signal]) : over.signal
@@ -526,7 +513,7 @@ async function walkParts(
     })
   try {
     // Each part is a few pages long at least: counting is not for nothing.
-    const wanted = Math.min(settings.concurrency * 3, Math.ceil(pageCount / 4))
+    const wanted = Math.min(settings.concurrency * 3, Math.ceil(total / first.entries.length / 4))
     const parts = await divided(name, total, wanted, settings.platform.clock.now(), count)
     const walk = async (): Promise<void> => {
       for (let part = parts?.shift(); part; part = parts?.shift())
@@ -570,7 +557,7 @@ function keep(work: Work, run: Run, entry: PageEntry): void {
   let of = run.query.classes
   if (isOfAnother(entry, run.search)) {
     // The server has not looked at the category: what it sent belongs where it says itself that it does.
-    of = work.settings.plan.classes.filter(({ name }) => classesOf(entry, work.granted).includes(name))
+    of = classesOf(entry, work.granted)
     work.issues.add({ kind: 'other-class', dataClass: nameOf(run) })
     if (of.length === 0) return void run.brought.add(key)
   }
@@ -618,42 +605,6 @@ function noteMiss(work: Work, { type, id, reason, error, classes }: Miss): void 
 
 function missEnding(error: unknown): NonNullable<Run['ended']> {
   return isSmartError(error) && error.code === 'FHIR_FORBIDDEN' ? 'refused' : 'failed'
-}
-
-const observationCategories = /\/(observation-category|us-core-category)$/
-
-// True for an observation that names its categories by the codes of the standard, and not the one that was asked for.
-function isOfAnother({ resource }: PageEntry, { category }: SearchParams): boolean {
-  if (resource.resourceType !== 'Observation' || typeof category !== 'string') return false
-  const given = (resource as unknown as { category?: unknown }).category
-  const codes = (Array.isArray(given) ? given : [given]).filter(isObject).flatMap(({ coding }) =>
-    (Array.isArray(coding) ? coding : [])
-      .filter(isObject)
-      .filter(({ system }) => observationCategories.test(String(system)))
-      .map(({ code }) => String(code)),
-  )
-  const asked = category.split(',').map((one) => one.split('|').at(-1) ?? '')
-  return codes.length > 0 && !codes.some((code) => asked.includes(code))
-}
-
-// The classes whose searches ask for a resource like this.
-function classesOf({ resource }: PageEntry, classes: readonly DataClass[]): readonly string[] {
-  const codings = (value: unknown): string[] =>
-    [value].flat().flatMap((one) => {
-      const coding = isObject(one) ? one.coding : undefined
-      return Array.isArray(coding) ? coding.filter(isObject).map(({ code }) => String(code)) : []
-    })
-  const { category, code } = resource as unknown as Record<string, unknown>
-  const has = { category: codings(category), code: codings(code) }
-  const isFor = (search: SearchParams): boolean =>
-    (['category', 'code'] as const).every((name) => {
-      const wanted = search[name] === undefined ? [] : String(search[name]).split(',')
-      return wanted.length === 0 || wanted.some((one) => has[name].includes(one.split('|').at(-1) ?? ''))
-    })
-  return classes
-    .filter((row) => row.by === undefined && row.type === resource.resourceType)
-    .filter((row) => row.searches.length === 0 || row.searches.some(isFor))
-    .map(({ name }) => name)
 }
 
 const keyOf = ({ resource }: PageEntry): string => `${resource.resourceType}/${resource.id}`

@@ -223,7 +223,6 @@ export function createReferences(world: ReferenceWorld): References {
                 ({ type, id, foreign }) => !foreign && type === 'Practitioner' && asked.includes(id),
               ),
           )
-          await world.keepFor(own)
           for (const entry of own) world.keep(entry, roleClasses)
           note(own, roleClasses, 2)
         }

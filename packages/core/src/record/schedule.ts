@@ -2,7 +2,7 @@ import type { ResourceType, SearchParams } from '../fhir/types.js'
 import type { DataClass, Plan } from '../plans/plan.js'
 import type { Vendor } from '../vendors/vendor.js'
 import { grantOf, narrowed } from './grants.js'
-import { ignoresLastUpdated, sinceSearch } from './since.js'
+import { changedSince, datedSince } from './since.js'
 
 /** One question to the server, and the data classes that its answer belongs to. */
 export interface Query {
@@ -122,10 +122,10 @@ function withMore(
   since?: Date,
   vendor?: Vendor,
 ): SearchParams {
-  const refused = (name: string): boolean => name === '_lastUpdated' && ignoresLastUpdated(vendor)
+  const byDate = vendor?.lastUpdated?.value === 'ignored'
   return {
     ...search,
-    ...(since ? sinceSearch(type, since, refused) : {}),
+    ...(since ? (byDate ? datedSince(type, since) : changedSince(since)) : {}),
     ...(along && hasProvenance.has(type) ? { _revinclude: `${along.type}:target` } : {}),
   }
 }

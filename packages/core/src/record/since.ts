@@ -1,5 +1,4 @@
 import type { ResourceType, SearchParams } from '../fhir/types.js'
-import type { Vendor } from '../vendors/vendor.js'
 import { dividedBy } from './split.js'
 
 /**
@@ -14,20 +13,18 @@ const others: Partial<Record<ResourceType, string>> = {
   QuestionnaireResponse: 'authored',
 }
 
-/** The parameters that ask for what is new of a type; the next to try is what follows the one that was refused. */
-export function sinceSearch(
-  type: ResourceType,
-  since: Date,
-  refused: (parameter: string) => boolean,
-): SearchParams {
-  const from = new Date(since.getTime() - overlap).toISOString()
-  if (!refused('_lastUpdated')) return { _lastUpdated: `gt${from}` }
-  // By its clinical date: what was corrected later comes with the next collection of everything.
-  const name = dividedBy(type) ?? others[type]
-  return name === undefined || refused(name) ? {} : { [name]: `ge${from}` }
+const from = (since: Date): string => new Date(since.getTime() - overlap).toISOString()
+
+/** What asks for what changed since. */
+export function changedSince(since: Date): SearchParams {
+  return { _lastUpdated: `gt${from(since)}` }
 }
 
-/** True where a search by `_lastUpdated` is known to bring everything. */
-export function ignoresLastUpdated(vendor: Vendor | undefined): boolean {
-  return vendor?.lastUpdated?.value === 'ignored'
+/**
+ * What asks for what is new of a type by its clinical date, where it has one: what was corrected later comes with the
+ * next collection of everything.
+ */
+export function datedSince(type: ResourceType, since: Date): SearchParams {
+  const name = dividedBy(type) ?? others[type]
+  return name === undefined ? {} : { [name]: `ge${from(since)}` }
 }

@@ -15,6 +15,7 @@ export function behaving(behavior: Behavior, base: string, server: Serve): Serve
     return new Response(text, answer)
   }
   if (!fhir) return named
+  const answer = fhir()
   const root = new URL(base).pathname
   return async (request) => {
     const url = new URL(request.url)
@@ -26,7 +27,7 @@ export function behaving(behavior: Behavior, base: string, server: Serve): Serve
       (path.length === 1 && path[0] !== 'metadata') || (path.length === 2 && path[1] === '_search')
     const form = request.method === 'POST' && path[1] === '_search' ? await request.clone().text() : ''
     for (const [name, value] of new URLSearchParams(form)) url.searchParams.append(name, value)
-    return fhir({
+    return answer({
       base,
       request,
       url,

@@ -7,8 +7,8 @@ export interface Behavior {
   readonly configuration?: (usual: Readonly<Record<string, unknown>>, fhirBase: string) => object
   /** True where the SMART configuration is at the root of the host only. */
   readonly configuredAtRoot?: boolean
-  /** Answers in place of the FHIR server, or through it. */
-  readonly fhir?: (call: FhirCall) => Promise<Response>
+  /** Makes what answers in place of the FHIR server, or through it; one for each sandbox. */
+  readonly fhir?: () => (call: FhirCall) => Promise<Response>
 }
 
 export interface AuthBehavior {

@@ -9,6 +9,8 @@ export const blueButton: Behavior = {
     scopes: (asked) => (asked.every((scope) => scopes.includes(scope)) ? asked : undefined),
     withholds: ['patient'],
   },
-  fhir: async ({ path, serve }) =>
-    ['metadata', ...types].includes(path[0] ?? '') ? serve() : outcome(404, { code: 'not-supported' }),
+  fhir:
+    () =>
+    async ({ path, serve }) =>
+      ['metadata', ...types].includes(path[0] ?? '') ? serve() : outcome(404, { code: 'not-supported' }),
 }

@@ -18,70 +18,72 @@ const unknownPage = (): Response =>
 export const epic: Behavior = {
   software: 'Epic',
   auth: { publicRefresh: false },
-  fhir: async ({ base, url, searched, serve, path }) => {
-    if (path[0] === 'Provenance') return unknownPage()
-    if (searched === undefined) return bare(await serve())
-    const page = url.searchParams.get('sessionID')
-    const parameters = cursorFrom(url, 'sessionID')
-    const issues = [
-      remark(
-        '4119',
-        'suppressed',
-        'This response includes information available at the time of the request.',
-      ),
-    ]
-    if (page === null) {
-      const category = (url.searchParams.get('category') ?? '').split(/[|,]/)
-      if (searched === 'RelatedPerson' && !has(url, '_id'))
-        return refused('59102', 'Only an _ID search is allowed.')
-      if (searched === 'Patient' && has(url, 'patient'))
-        return refused('59102', 'Only an _ID search is allowed.')
-      if (searched === 'Observation' && !has(url, 'category', 'code', '_id'))
-        return outcome(400, {
-          code: 'required',
-          ...coded(system, '59108', 'Must have either code or category.'),
-        })
-      if (
-        searched === 'Observation' &&
-        category.some((one) => ['procedure', 'therapy', 'activity'].includes(one))
-      )
-        return refused('59109', 'Invalid category.')
-      if (searched === 'CarePlan' && !has(url, '_id')) {
-        const own = category.find((one) => carePlans.includes(one))
-        if (own === undefined) return refused('59159', 'This resource requires a category for searching.')
-        // The one of its categories that all care plans of the synthetic records are in.
-        if (own === carePlans[0]) parameters.delete('category')
-      }
-      if (searched === 'Condition' && !has(url, 'clinical-status', '_id'))
-        parameters.set('clinical-status:not', 'inactive,resolved')
-      for (const name of ['_lastUpdated', '_revinclude', '_count']) {
-        if (!has(url, name)) continue
-        parameters.delete(name)
-        if (name !== '_count')
-          issues.push({
-            ...remark('59100', 'informational', 'Unknown parameter has been ignored.'),
-            severity: 'information',
-          })
-      }
-      parameters.set('_count', '50')
-    }
-    const first = `${base}/${searched}?${page === null ? url.searchParams : `patient=of-the-token`}`
-    const answer = await bare(await serve(parameters))
-    return changed(answer, {
-      // The same on every page.
-      links: (links) =>
-        cursorNamed('sessionID')(
-          links.map((link) => (link.relation === 'self' ? { ...link, url: first } : link)),
+  fhir:
+    () =>
+    async ({ base, url, searched, serve, path }) => {
+      if (path[0] === 'Provenance') return unknownPage()
+      if (searched === undefined) return bare(await serve())
+      const page = url.searchParams.get('sessionID')
+      const parameters = cursorFrom(url, 'sessionID')
+      const issues = [
+        remark(
+          '4119',
+          'suppressed',
+          'This response includes information available at the time of the request.',
         ),
-      total: (_, entries) => entries,
-      first: [
-        JSON.stringify({
-          resource: { resourceType: 'OperationOutcome', issue: issues },
-          search: { mode: 'outcome' },
-        }),
-      ],
-    })
-  },
+      ]
+      if (page === null) {
+        const category = (url.searchParams.get('category') ?? '').split(/[|,]/)
+        if (searched === 'RelatedPerson' && !has(url, '_id'))
+          return refused('59102', 'Only an _ID search is allowed.')
+        if (searched === 'Patient' && has(url, 'patient'))
+          return refused('59102', 'Only an _ID search is allowed.')
+        if (searched === 'Observation' && !has(url, 'category', 'code', '_id'))
+          return outcome(400, {
+            code: 'required',
+            ...coded(system, '59108', 'Must have either code or category.'),
+          })
+        if (
+          searched === 'Observation' &&
+          category.some((one) => ['procedure', 'therapy', 'activity'].includes(one))
+        )
+          return refused('59109', 'Invalid category.')
+        if (searched === 'CarePlan' && !has(url, '_id')) {
+          const own = category.find((one) => carePlans.includes(one))
+          if (own === undefined) return refused('59159', 'This resource requires a category for searching.')
+          // The one of its categories that all care plans of the synthetic records are in.
+          if (own === carePlans[0]) parameters.delete('category')
+        }
+        if (searched === 'Condition' && !has(url, 'clinical-status', '_id'))
+          parameters.set('clinical-status:not', 'inactive,resolved')
+        for (const name of ['_lastUpdated', '_revinclude', '_count']) {
+          if (!has(url, name)) continue
+          parameters.delete(name)
+          if (name !== '_count')
+            issues.push({
+              ...remark('59100', 'informational', 'Unknown parameter has been ignored.'),
+              severity: 'information',
+            })
+        }
+        parameters.set('_count', '50')
+      }
+      const first = `${base}/${searched}?${page === null ? url.searchParams : `patient=of-the-token`}`
+      const answer = await bare(await serve(parameters))
+      return changed(answer, {
+        // The same on every page.
+        links: (links) =>
+          cursorNamed('sessionID')(
+            links.map((link) => (link.relation === 'self' ? { ...link, url: first } : link)),
+          ),
+        total: (_, entries) => entries,
+        first: [
+          JSON.stringify({
+            resource: { resourceType: 'OperationOutcome', issue: issues },
+            search: { mode: 'outcome' },
+          }),
+        ],
+      })
+    },
 }
 
 // A 403 without a body.

@@ -9,8 +9,7 @@ export const veradigm: Behavior = {
     claims: (patient) => ({ local_patient_id: patient }),
     withholds: ['patient', 'id_token'],
   },
-  configuration: ({ token_endpoint_auth_methods_supported: methods, ...usual }, fhirBase) => ({
-    ...Object.fromEntries(Object.keys(usual).map((name) => [name, usual[name]])),
+  configuration: ({ token_endpoint_auth_methods_supported: methods }, fhirBase) => ({
     token_endpoint_auth_methods_supported: undefined,
     token_endpoint_auth_methods: [
       ...(methods as string[]),
