@@ -2,7 +2,7 @@ import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 // Packages resolve to their sources, so that a test never waits for a build.
-const conditions = ['@s4s/source', 'module', 'import', 'default']
+const conditions = ['@s4s/source', 'module']
 const fromSource = {
   resolve: { conditions },
   ssr: { resolve: { conditions, externalConditions: ['@s4s/source'] } },

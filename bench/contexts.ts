@@ -15,7 +15,11 @@ const built = await build({
   configFile: false,
   logLevel: 'error',
   resolve: { conditions: ['@s4s/source', 'module', 'browser', 'production', 'import', 'default'] },
-  build: { write: false, target: 'es2022', rolldownOptions: { input: `${here}page.ts` } },
+  build: {
+    write: false,
+    target: 'es2022',
+    rolldownOptions: { input: `${here}page.ts`, output: { codeSplitting: false } },
+  },
 })
 const output = (Array.isArray(built) ? built[0] : built) as { output: { type: string; code?: string }[] }
 const script = output.output.find(({ type }) => type === 'chunk')?.code ?? ''

@@ -12,7 +12,8 @@ const entry = join(top, 'entry.ts')
  *
  * @param {string} code A module that may import the packages by name.
  * @param {'dist' | 'src'} from What is built, or the sources.
- * @returns {Promise<{ code: string, brotli: number, modules: string[] }>} `modules` are the paths, from the root of
+ * @returns {Promise<{ code: string, brotli: number, later: number, modules: string[] }>} `brotli` are the bytes that
+ *   the page begins with, `later` those which it fetches when they are needed; `modules` are the paths, from the root of
  *   the repository, of what contributed at least one byte.
  */
 export async function bundle(code, from = 'dist') {
@@ -32,6 +33,7 @@ export async function bundle(code, from = 'dist') {
     build: { write: false, target: 'es2022', modulePreload: false, rolldownOptions: { input: entry } },
   })
   const chunks = output.filter(({ type }) => type === 'chunk')
+  const first = loadedFirst(chunks)
   const text = chunks.map((chunk) => chunk.code).join('')
   const modules = chunks
     .flatMap((chunk) => Object.entries(chunk.modules))
@@ -39,9 +41,26 @@ export async function bundle(code, from = 'dist') {
     .map(([id]) => id.slice(top.length))
   return {
     code: text,
-    brotli: chunks.reduce((sum, chunk) => sum + brotliCompressSync(chunk.code).length, 0),
+    brotli: weight(chunks.filter(({ fileName }) => first.has(fileName))),
+    later: weight(chunks.filter(({ fileName }) => !first.has(fileName))),
     modules,
   }
+}
+
+const weight = (chunks) => chunks.reduce((sum, chunk) => sum + brotliCompressSync(chunk.code).length, 0)
+
+/** The entry, and what it cannot begin without. */
+function loadedFirst(chunks) {
+  const byName = new Map(chunks.map((chunk) => [chunk.fileName, chunk]))
+  const found = new Set()
+  const follow = (name) => {
+    const chunk = byName.get(name)
+    if (!chunk || found.has(name)) return
+    found.add(name)
+    for (const one of chunk.imports) follow(one)
+  }
+  for (const chunk of chunks) if (chunk.isEntry) follow(chunk.fileName)
+  return found
 }
 
 /** The public entries of the packages, each to its file. */

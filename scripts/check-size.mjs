@@ -4,15 +4,15 @@ import { bundle } from './bundle.mjs'
 
 const ceilings = [
   { app: 'connect', code: connectOnly, kB: 23 },
-  { app: 'connect, collect, share, withdraw', code: wholeRoad, kB: 40 },
+  { app: 'connect, collect, share, withdraw', code: wholeRoad, kB: 44 },
 ]
 
 let over = 0
 for (const { app, code, kB } of ceilings) {
-  const { brotli } = await bundle(code)
+  const { brotli, later } = await bundle(code)
   if (brotli > kB * 1000) over += 1
   process.stdout.write(
-    `size: ${app}: ${(brotli / 1000).toFixed(1)} kB of ${kB} (brotli)${brotli > kB * 1000 ? ' OVER' : ''}\n`,
+    `size: ${app}: ${(brotli / 1000).toFixed(1)} kB of ${kB} (brotli)${later > 0 ? `, and ${(later / 1000).toFixed(1)} kB when they are needed` : ''}${brotli > kB * 1000 ? ' OVER' : ''}\n`,
   )
 }
 process.exitCode = over === 0 ? 0 : 1

@@ -73,11 +73,19 @@ export const floors = [
         files: ['record/*'],
         may: [...util, 'record/*', 'type:fhir/types', 'type:smart/scopes', ...data],
       },
+      // The one door to jose, which is loaded when a package is sealed or a signature looked at.
+      { files: ['study/jose'], may: util, packages: ['jose'] },
+      // What stands where, told with the sentences that the other floors have for it.
+      {
+        files: ['study/status'],
+        may: [...util, 'study/*', 'grant', 'record/explain', 'type:record/*', 'type:plans/*'],
+      },
       {
         files: ['study/*'],
         may: [...util, 'study/*', 'type:record/*', 'type:fhir/types', 'type:plans/*'],
         packages: ['type:fhir/r4.js'],
       },
+      { files: ['tus'], may: [...util, 'study/*'], packages: ['tus-js-client'] },
       { files: ['testing/*'], may: [...util, 'testing/*', 'record/memory-reader', 'type:fhir/types'] },
       // A subpath of its own, and what it opens.
       { files: ['fhir-kit'], may: [...util, 'connection', 'fhir/*'], packages: ['fhir-kit-client'] },
@@ -107,6 +115,7 @@ export const floors = [
     },
     rows: [
       { files: ['guarded-fetch'], may: [], packages: ['type:@s4s/core', 'undici', 'node:*'] },
+      { files: ['inbox/resumable'], may: ['*'], packages: ['@tus/server', '@tus/file-store', 'node:*'] },
       {
         files: ['*'],
         may: ['*'],

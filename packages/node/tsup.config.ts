@@ -1,7 +1,11 @@
 import { defineConfig } from 'tsup'
 
 export default defineConfig({
-  entry: { index: 'src/index.ts', 'inbox/index': 'src/inbox/index.ts' },
+  entry: {
+    index: 'src/index.ts',
+    'inbox/index': 'src/inbox/index.ts',
+    'store/index': 'src/store/index.ts',
+  },
   format: 'esm',
   target: 'node20',
   platform: 'node',

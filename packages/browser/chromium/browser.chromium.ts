@@ -51,7 +51,10 @@ describe.skipIf(noChromium !== undefined)('in a real browser', () => {
         outDir: folder,
         emptyOutDir: true,
         target: 'es2022',
-        rolldownOptions: { input: join(here, 'page.ts'), output: { entryFileNames: 'page.js' } },
+        rolldownOptions: {
+          input: join(here, 'page.ts'),
+          output: { entryFileNames: 'page.js', codeSplitting: false },
+        },
       },
     })
     script = await readFile(join(folder, 'page.js'), 'utf8')
@@ -717,6 +720,137 @@ describe.skipIf(noChromium !== undefined)('in a real browser', () => {
       await hospital.stop()
     }
   })
+
+  test('G20 T73 with ten tabs open, a withdrawal in one leaves nothing to read in any within a second', async () => {
+    const secrets: string[] = []
+    await context.route(`${sandbox.url}/token`, async (route) => {
+      const response = await route.fetch()
+      const { access_token, refresh_token } = await response.json()
+      secrets.push(access_token, refresh_token)
+      await route.fulfill({ response })
+    })
+    await connect()
+    const tabs = [page, ...(await Promise.all(Array.from({ length: 9 }, () => open(context))))]
+    // Every tab holds the connection, its database and a checkpoint with something of the record in it.
+    const canary = 'Leo-has-a-secret'
+    const names = await Promise.all(
+      tabs.map((tab) =>
+        tab.evaluate(async (line) => {
+          const [held] = await smart.connections()
+          if (!held) throw new Error('no connection')
+          Object.assign(globalThis, { held, checkpoint: globalThis.s4s.checkpointOf(held) })
+          await held.read('Patient', held.patient)
+          await globalThis.s4s.checkpointOf(held).append(line)
+          return held.patient
+        }, canary),
+      ),
+    )
+    expect([secrets.length, names.length, new Set(names)]).toEqual([2, 10, new Set(['leo'])])
+
+    /** What a tab can still read of the connection; looked at until it is nothing, or the second is over. */
+    const readable = (tab: Page, until: number): Promise<string[]> =>
+      tab.evaluate(
+        async ([wanted, last]) => {
+          const { held, checkpoint } = globalThis as unknown as {
+            held: import('../src/index.js').Connection
+            checkpoint: import('../src/index.js').Checkpoint
+          }
+          const asked = <T>(request: IDBRequest<T>): Promise<T> =>
+            new Promise((resolve, reject) => {
+              request.onsuccess = () => resolve(request.result)
+              request.onerror = () => reject(request.error)
+            })
+          const refused = (work: Promise<unknown>): Promise<string> =>
+            work.then(
+              () => 'went through',
+              (error) => error.code ?? String(error),
+            )
+          const look = async (): Promise<string[]> => {
+            const texts = [
+              document.cookie,
+              JSON.stringify({ ...localStorage }),
+              JSON.stringify({ ...sessionStorage }),
+            ]
+            for (const name of await caches.keys())
+              for (const { url } of await (await caches.open(name)).keys()) texts.push(url)
+            for (const { name = '' } of await indexedDB.databases()) {
+              const database = await asked(indexedDB.open(name))
+              for (const store of database.objectStoreNames) {
+                const all = database.transaction(store).objectStore(store)
+                texts.push(String(await asked(all.getAllKeys())))
+                for (const value of await asked(database.transaction(store).objectStore(store).getAll()))
+                  for (const part of [value, ...Object.values(value as object)])
+                    texts.push(
+                      part instanceof ArrayBuffer || ArrayBuffer.isView(part)
+                        ? new TextDecoder('latin1').decode(part as ArrayBuffer)
+                        : String(part),
+                    )
+              }
+              database.close()
+            }
+            // What is sealed is opened, as any script of this origin could.
+            const store = globalThis.s4s.browserStore()
+            const keys = await store.keys('')
+            for (const key of keys) texts.push((await store.get(key)) ?? '')
+            const codes = [
+              await refused(held.read('Patient', held.patient)),
+              await refused(held.refresh()),
+              await refused(held.fetch('metadata')),
+            ]
+            return [
+              ...wanted.filter((one) => texts.some((text) => text.includes(one))),
+              ...keys.filter((key) => /^(connection|checkpoint|revocation)/.test(key)),
+              ...codes.filter((code) => code !== 'TOKEN_ENDED'),
+              ...(await checkpoint.read()),
+              ...(await smart.connections()).map(({ id }) => id),
+            ]
+          }
+          for (;;) {
+            const late = Date.now() > last
+            const found = await look()
+            if (found.length === 0 || late) return found
+          }
+        },
+        [[...secrets, canary, '"leo"', 'Patient/leo'], until] as const,
+      )
+    // Before, all of it is found; looking refreshes, so the tokens are new afterwards.
+    expect(await readable(page, 0)).toEqual(expect.arrayContaining([...secrets.slice(0, 2), canary]))
+    for (const found of await Promise.all(tabs.map((tab) => readable(tab, 0))))
+      expect(found).toEqual(expect.arrayContaining([canary, 'went through']))
+    expect(secrets.length).toBeGreaterThan(2)
+
+    const { complete, resolvedAt } = await page.evaluate(async () => {
+      const { collect, createOutbox, defineStudy, recordConsent, share, withdraw } = globalThis.s4s
+      const study = defineStudy({
+        ...{ id: 'sleep', title: 'Sleep', purpose: 'Rest', plan: smart.plan, recipient: location.origin },
+        consent: { version: '1', text: 'I agree.' },
+      })
+      const [connection] = await smart.connections()
+      if (!connection) throw new Error('no connection')
+      const record = await collect(connection, { plan: study.plan })
+      const deliver: import('../src/index.js').Delivery = {
+        deliver: async ({ digest, manifest: { study: of, participant, parts } }) => ({
+          ...{ id: 'r', study: of.id, participant, digest, receivedAt: new Date().toISOString() },
+          parts: parts.length,
+          resources: parts.reduce((sum, part) => sum + (part.resources ?? 0), 0),
+          bytes: parts.reduce((sum, part) => sum + part.size, 0),
+        }),
+        withdraw: async ({ digest, at }) => ({ id: 'w', digest, at, deleted: true }),
+      }
+      const consent = recordConsent(study, { participant: 'p-1', signature: 'Leo' })
+      const shared = await share([record], { study, consent, deliver })
+      const outbox = createOutbox(smart.client.platform)
+      const done = await withdraw(shared, { deliver, connections: [connection], records: [record], outbox })
+      return { complete: done.complete, resolvedAt: Date.now() }
+    })
+    expect(complete).toBe(true)
+    const left = await Promise.all(tabs.map((tab) => readable(tab, resolvedAt + 1000)))
+    expect(left).toEqual(tabs.map(() => []))
+    const used = await fetch(`${sandbox.iss}/Patient/leo`, {
+      headers: { authorization: `Bearer ${secrets.at(-2)}` },
+    })
+    expect(used.status).toBe(401)
+  }, 60_000)
 
   test('R-04 R-06 T46 a page that is given a client secret refuses to start', async () => {
     const code = await page.evaluate(() => {

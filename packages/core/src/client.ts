@@ -117,6 +117,8 @@ export interface Client {
    * a launch begins.
    */
   finishRevocations(options?: { readonly signal?: AbortSignal }): Promise<FinishedRevocation[]>
+  /** What the client stands on, for what else is kept in the same place: `createOutbox(client.platform)`. */
+  readonly platform: Platform
 }
 
 /**
@@ -356,6 +358,8 @@ export function createClient(options: ClientOptions): Client {
         .map(({ key, stored }) => open(key, stored as StoredConnection))
         .filter((connection) => connection !== undefined)
     },
+
+    platform,
 
     finishRevocations: (wanted: { readonly signal?: AbortSignal } = {}) => finishAll(wanted.signal),
   } satisfies Client)

@@ -67,6 +67,7 @@ const meanings: Readonly<Record<ErrorCode, string>> = {
   SHARE_INBOX_FULL: 'The study’s inbox has no room. Nothing was stored in part.',
   SHARE_REFUSED: 'The study’s inbox refused the package.',
   SHARE_RECEIPT_INVALID: 'The receipt does not match the package that was sent.',
+  SHARE_SEAL_INVALID: 'A sealed package does not open: it was changed, or sealed to another key.',
   SHARE_WITHDRAWN: 'The participant has withdrawn this consent.',
 }
 

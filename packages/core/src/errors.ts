@@ -57,6 +57,7 @@ const codes = {
     'FHIR_REDIRECTED',
     'SHARE_REFUSED',
     'SHARE_RECEIPT_INVALID',
+    'SHARE_SEAL_INVALID',
   ],
 } as const
 codes satisfies Record<Remedy, readonly string[]>

@@ -34,7 +34,7 @@ export interface Granted {
  * @see https://hl7.org/fhir/smart-app-launch/STU2.2/scopes-and-launch-context.html
  */
 export function explainGrant(connection: Granted, plan: Plan): Grant {
-  const { provider, scopes, requestedScopes, accessReason } = connection
+  const { provider, scopes, requestedScopes } = connection
   const classes = plan.classes.map(({ name, type, says }): GrantedClass => {
     const only = categoriesOf(scopes, type)
     const granted = allows(scopes, type, 's') || (type === 'Patient' && allows(scopes, type, 'r'))
@@ -50,8 +50,16 @@ export function explainGrant(connection: Granted, plan: Plan): Grant {
   return Object.freeze({
     ...compareScopes(requestedScopes, scopes),
     classes: Object.freeze(classes),
-    duration: durations[accessReason]?.(provider.name) ?? '',
+    duration: explainDuration(connection),
   })
+}
+
+/** Says for the participant how long access lasts, and why. */
+export function explainDuration({
+  provider,
+  accessReason,
+}: Pick<Granted, 'provider' | 'accessReason'>): string {
+  return durations[accessReason]?.(provider.name) ?? ''
 }
 
 const durations: Readonly<Record<string, (name: string) => string>> = {

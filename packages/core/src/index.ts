@@ -99,6 +99,7 @@ export {
   type ConsentDocument,
   type ConsentGiven,
   type ConsentRecord,
+  type Proxy,
   readConsent,
   recordConsent,
 } from './study/consent.js'
@@ -107,6 +108,7 @@ export {
   type DeliveryOptions,
   type DeliveryProgress,
   httpDelivery,
+  type PartUpload,
   type WithdrawalNotice,
   type WithdrawalReceipt,
 } from './study/delivery.js'
@@ -118,14 +120,47 @@ export {
   type Package,
   type PackagePart,
   type Withheld,
+  type WithheldReason,
 } from './study/package.js'
 export { type Receipt, readReceipt } from './study/receipt.js'
-export { readShare, type Share, type ShareOptions, share } from './study/share.js'
-export { defineStudy, type Study } from './study/study.js'
+export {
+  isSealedManifest,
+  type OpenSeal,
+  openSeal,
+  type PrivateKey,
+  type SealedManifest,
+  seal,
+} from './study/seal.js'
+export { readShare, type Share, type SharedSource, type ShareOptions, share } from './study/share.js'
+export { verifyReceipt } from './study/signature.js'
+export {
+  type Attention,
+  type AttentionKind,
+  type ConnectionState,
+  type ProviderStatus,
+  type SharedStatus,
+  type Status,
+  type StatusOptions,
+  statusOf,
+} from './study/status.js'
+export {
+  defineStudy,
+  type PublicKey,
+  type Recipient,
+  type Study,
+} from './study/study.js'
+export { loadStudy, readStudy, type StudyDocument, studyDocument } from './study/study-document.js'
 
 // 4. withdraw
 
-export { type Revocable, type Withdrawal, type WithdrawOptions, withdraw } from './study/withdraw.js'
+export { createOutbox, type Outbox, type OutboxEntry } from './study/outbox.js'
+export {
+  type Revocable,
+  type Withdrawal,
+  type WithdrawnShare,
+  type WithdrawOptions,
+  withdraw,
+} from './study/withdraw.js'
 
 // errors, and the world that a platform stands for
 

@@ -17,7 +17,9 @@ export interface Revocation {
   readonly manageUrl?: string
 }
 
-const queueKey = (key: string): string => `revocation/${key}`
+const queue = 'revocation/'
+// Of the same connection, made anew while the server could not be told of the last, both sets of tokens are told.
+const queueKey = (key: string, { connectedAt }: StoredConnection): string => `${queue}${key}/${connectedAt}`
 
 /**
  * Ends a connection. What is left of it here, until the server has confirmed, is a note of the tokens to revoke:
@@ -34,22 +36,40 @@ export async function revokeConnection(
   const { platform } = world
   const current = (await loadConnection(platform, key).catch(() => undefined)) ?? known
   const offered = current.endpoints.revocation !== undefined && !current.ended
-  const noted = await attempt(async () => {
-    if (offered) await platform.store.set(queueKey(key), JSON.stringify(current))
-  })
-  const wiped = await attempt(async () => {
-    await platform.store.delete(key)
-    for (const kept of await platform.store.keys(checkpointPrefix(current.id)))
-      await platform.store.delete(kept)
-  })
-  const server = offered ? await tellServer(current, world, signal) : 'not-offered'
-  if (server !== 'queued') await attempt(() => platform.store.delete(queueKey(key)))
+  const noteKey = queueKey(key, current)
+  const keep = (note: Note): Promise<boolean> =>
+    attempt(() => platform.store.set(noteKey, JSON.stringify(note)))
+  const wipe = (): Promise<boolean> =>
+    attempt(async () => {
+      await platform.store.delete(key)
+      for (const kept of await platform.store.keys(checkpointPrefix(current.id)))
+        await platform.store.delete(kept)
+    })
   const manageUrl = current.endpoints.management
-  return Object.freeze({
-    server: server === 'queued' && !noted ? 'failed' : server,
-    local: wiped ? 'wiped' : 'failed',
-    ...(manageUrl === undefined ? {} : { manageUrl }),
+  const outcome = (server: Revocation['server'], wiped: boolean): Revocation =>
+    Object.freeze({
+      server,
+      local: wiped ? 'wiped' : 'failed',
+      ...(manageUrl === undefined ? {} : { manageUrl }),
+    })
+  if (!offered) {
+    const wiped = await wipe()
+    await attempt(() => platform.store.delete(noteKey))
+    return outcome('not-offered', wiped)
+  }
+  // Held until the server has been told, so that nobody who finishes revocations tells it the same at the same time.
+  return platform.lock(noteKey, async () => {
+    const noted = await keep(current)
+    const wiped = await wipe()
+    const server = await tellServer(current, world, noted ? keep : undefined, signal)
+    if (server !== 'queued') await attempt(() => platform.store.delete(noteKey))
+    return outcome(server === 'queued' && !noted ? 'failed' : server, wiped)
   })
+}
+
+/** A connection that ends, without the tokens of which the server has confirmed that they are revoked. */
+interface Note extends StoredConnection {
+  readonly refreshRevoked?: boolean
 }
 
 /** A revocation that had to wait, and what became of it now. */
@@ -66,15 +86,17 @@ export async function finishRevocations(
   worldOf: (provider: string) => (ConnectionWorld & { readonly provider: Provider }) | undefined,
   signal?: AbortSignal,
 ): Promise<FinishedRevocation[]> {
-  const keys = await storage(() => platform.store.keys(queueKey('')))
+  const keys = await storage(() => platform.store.keys(queue))
   const finished: FinishedRevocation[] = []
   for (const key of keys.sort()) {
     signal?.throwIfAborted()
     await platform.lock(key, async () => {
-      const noted = await loadConnection(platform, key)
+      const noted: Note | undefined = await loadConnection(platform, key)
       const world = noted && worldOf(noted.provider)
       if (!noted || !world) return
-      const server = await tellServer(noted, world, signal)
+      const keep = (note: Note): Promise<boolean> =>
+        attempt(() => platform.store.set(key, JSON.stringify(note)))
+      const server = await tellServer(noted, world, keep, signal)
       if (server !== 'queued') await storage(() => platform.store.delete(key))
       finished.push(Object.freeze({ connection: noted.id, provider: noted.provider, server }))
     })
@@ -84,8 +106,9 @@ export async function finishRevocations(
 
 // The refresh token first: a server that stops halfway must not leave the token that makes new ones.
 async function tellServer(
-  stored: StoredConnection,
+  stored: Note,
   world: ConnectionWorld,
+  keep: ((note: Note) => Promise<unknown>) | undefined,
   signal?: AbortSignal,
 ): Promise<'revoked' | 'queued' | 'failed'> {
   const { transport, platform, provider } = world
@@ -100,13 +123,17 @@ async function tellServer(
       signal,
     )
   try {
-    const refresh =
-      stored.refreshToken === undefined ? undefined : await revoke(stored.refreshToken, 'refresh_token')
+    const { refreshToken, ...rest } = stored
+    const refresh = refreshToken === undefined ? undefined : await revoke(refreshToken, 'refresh_token')
     if (refresh === 'later') return 'queued'
+    // What the server has confirmed is not told again, however often the rest has to be tried.
+    // Where that cannot be noted, the longer note is as good.
+    if (refresh === 'revoked') await keep?.({ ...rest, refreshRevoked: true })
     const access = await revoke(stored.accessToken, 'access_token')
     if (access === 'later') return 'queued'
     // RFC 7009 §2.2.1: a server need not be able to revoke access tokens by themselves.
-    return access === 'revoked' || refresh === 'revoked' ? 'revoked' : 'failed'
+    const ended = access === 'revoked' || refresh === 'revoked' || stored.refreshRevoked === true
+    return ended ? 'revoked' : 'failed'
   } catch (error) {
     const passing = signal?.aborted || (error as { remedy?: string }).remedy === 'retry'
     return passing ? 'queued' : 'failed'

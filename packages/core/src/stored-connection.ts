@@ -1,10 +1,12 @@
-import { SmartError } from './errors.js'
 import type { Platform } from './ports.js'
 import type { AccessWanted, BoundEndpoints } from './smart/authorize.js'
 import { type AuthorizationDetail, type LaunchContext, mergeContext } from './smart/context.js'
 import type { Identity } from './smart/identity.js'
 import type { Tokens } from './smart/token.js'
 import { isObject, parseJson } from './util/json.js'
+import { storage } from './util/storage.js'
+
+export { storage }
 
 /** A connection as it is stored. */
 export interface StoredConnection {
@@ -109,15 +111,6 @@ export async function saveConnection(
   stored: StoredConnection,
 ): Promise<void> {
   await storage(() => platform.store.set(key, JSON.stringify(stored)))
-}
-
-/** Runs one storage operation; its failure becomes the typed error. */
-export async function storage<T>(work: () => Promise<T>): Promise<T> {
-  try {
-    return await work()
-  } catch (cause) {
-    throw new SmartError('CONFIG_STORAGE_FAILED', 'the store could not be read or written', { cause })
-  }
 }
 
 /** Where the checkpoints of a connection are: they go when it does. */

@@ -4,7 +4,7 @@ import type { Platform } from '../ports.js'
 import { randomToken } from '../util/bytes.js'
 import { isObject, stringAt, stringsAt } from '../util/json.js'
 import { sha256Now } from '../util/sha256.js'
-import type { Study } from './study.js'
+import type { Recipient, Study } from './study.js'
 
 /** What a participant agreed to, as it travels with every package: `consent.json`. */
 export interface ConsentDocument {
@@ -15,15 +15,32 @@ export interface ConsentDocument {
   readonly version: string
   /** The very text that the participant saw. */
   readonly text: string
+  /** The language of the text, as a BCP 47 tag. */
+  readonly language?: string
   /** Names of the data classes that may be shared, in the order of the study's plan. */
   readonly dataClasses: readonly string[]
+  /** Who gets to see it. */
+  readonly recipients?: readonly Recipient[]
+  /** `once`: one package. `ongoing`: also what is new later. */
+  readonly sharing?: 'once' | 'ongoing'
   readonly signature: string
+  /** Who agreed for the participant, when it was not the participant. */
+  readonly givenBy?: Proxy
   readonly givenAt: string
   readonly expiresAt?: string
+  /** The digest of the consent that this one takes the place of. */
+  readonly replaces?: string
   /** SHA-256 of the withdrawal key: whoever holds the key can prove that the consent was theirs. */
   readonly withdrawalCommitment: string
   /** SHA-256 of this document's JSON without this member. */
   readonly digest: string
+}
+
+/** A person who may decide for the participant. */
+export interface Proxy {
+  readonly name: string
+  /** Such as `mother` or `legal guardian`. */
+  readonly relationship: string
 }
 
 declare const earned: unique symbol
@@ -35,6 +52,8 @@ declare const earned: unique symbol
  */
 export interface ConsentRecord extends ConsentDocument {
   readonly withdrawalKey: string
+  /** What the seals of packages under this consent are made from. It goes to nobody. */
+  readonly sealingKey: string
   readonly [earned]: true
 }
 
@@ -47,7 +66,18 @@ export interface ConsentGiven {
   readonly signature: string
   /** What they agreed to share. Default: everything in the study's plan. */
   readonly dataClasses?: readonly string[]
+  /** Those of the study's recipients that they agreed to. Default: all. */
+  readonly recipients?: readonly string[]
+  /** Default: as the study says. */
+  readonly sharing?: 'once' | 'ongoing'
+  /** Who agreed for them, such as a parent. */
+  readonly givenBy?: Proxy
+  /** The language that they read the text in. */
+  readonly language?: string
+  /** Default: the end of the study, if it has one. */
   readonly expiresAt?: Date
+  /** The consent that this one takes the place of. */
+  readonly replaces?: ConsentDocument
   readonly platform?: Pick<Platform, 'crypto' | 'clock'>
 }
 
@@ -58,32 +88,59 @@ export interface ConsentGiven {
  */
 export function recordConsent(study: Study, given: ConsentGiven): ConsentRecord {
   const { crypto, clock } = given.platform ?? { crypto: ambientCrypto, clock: ambientClock }
-  const { participant, signature, expiresAt } = given
+  const { participant, signature, givenBy, language, replaces } = given
   if (!isParticipant(participant)) throw new TypeError('participant is not 1 to 200 printable characters')
   if (typeof signature !== 'string' || signature.trim() === '') throw new TypeError('signature is empty')
+  if (givenBy !== undefined && !isProxy(givenBy))
+    throw new TypeError('givenBy needs a name and a relationship')
+  if (language !== undefined && study.languages && !study.languages.includes(language))
+    throw new TypeError('the study does not offer its text in that language')
   const now = clock.now()
-  if (expiresAt !== undefined && !(expiresAt.getTime() > now))
-    throw new TypeError('expiresAt is not in the future')
   const planned = study.plan.classes.map((row): string => row.name)
   const wanted = new Set<string>(given.dataClasses ?? planned)
   const unknown = [...wanted].find((name) => !planned.includes(name))
   if (unknown !== undefined) throw new TypeError(`the study does not ask for ${unknown}`)
   if (wanted.size === 0) throw new TypeError('a consent covers at least one data class')
+  const sharing = given.sharing ?? study.sharing
+  if (study.sharing === 'once' && sharing === 'ongoing') throw new TypeError('the study shares once')
+  const expiresAt = endOf(study, given.expiresAt, now)
   const withdrawalKey = randomToken(crypto)
-  const document = {
+  const document = documentOf({
     format: 's4s-consent/1',
     id: `consent-${randomToken(crypto, 16)}`,
     study: { id: study.id, title: study.title },
     participant,
     version: study.consent.version,
     text: study.consent.text,
+    ...(language === undefined ? {} : { language }),
     dataClasses: planned.filter((name) => wanted.has(name)),
+    recipients: recipientsOf(study, given.recipients),
+    ...(sharing === undefined ? {} : { sharing }),
     signature,
+    ...(givenBy === undefined ? {} : { givenBy }),
     givenAt: new Date(now).toISOString(),
-    ...(expiresAt === undefined ? {} : { expiresAt: expiresAt.toISOString() }),
+    ...(expiresAt === undefined ? {} : { expiresAt: new Date(expiresAt).toISOString() }),
+    ...(replaces === undefined ? {} : { replaces: replaces.digest }),
     withdrawalCommitment: sha256Now(withdrawalKey),
-  } as const
-  return markGood({ ...document, digest: digestOf(document), withdrawalKey })
+  })
+  return markGood({ ...document, digest: digestOf(document), withdrawalKey, sealingKey: randomToken(crypto) })
+}
+
+function endOf(study: Study, wanted: Date | undefined, now: number): number | undefined {
+  const last = study.until === undefined ? undefined : Date.parse(`${study.until}T23:59:59.999Z`)
+  if (last !== undefined && !(last > now)) throw new TypeError('the study has ended')
+  if (wanted === undefined) return last
+  if (!(wanted.getTime() > now)) throw new TypeError('expiresAt is not in the future')
+  return last === undefined ? wanted.getTime() : Math.min(last, wanted.getTime())
+}
+
+function recipientsOf(study: Study, wanted: readonly string[] | undefined): Recipient[] {
+  const all = study.recipients ?? [{ name: study.sponsor ?? study.title }]
+  const unknown = wanted?.find((name) => !all.some((one) => one.name === name))
+  if (unknown !== undefined) throw new TypeError(`the study names no recipient ${unknown}`)
+  const agreed = all.filter(({ name }) => wanted?.includes(name) ?? true)
+  if (agreed.length === 0) throw new TypeError('a consent covers at least one recipient')
+  return agreed.map(({ name, role }) => ({ name, ...(role === undefined ? {} : { role }) }))
 }
 
 /**
@@ -106,7 +163,7 @@ export function parseConsent(value: unknown): Omit<ConsentRecord, typeof earned>
     if (found === undefined) throw invalid('is incomplete')
     return found
   }
-  const document = {
+  const document = documentOf({
     format: text('format') as 's4s-consent/1',
     id: text('id'),
     study: { id: text('id', study), title: text('title', study) },
@@ -116,14 +173,41 @@ export function parseConsent(value: unknown): Omit<ConsentRecord, typeof earned>
     dataClasses: stringsAt(value, 'dataClasses'),
     signature: text('signature'),
     givenAt: text('givenAt'),
-    ...(isObject(value) && value.expiresAt !== undefined ? { expiresAt: text('expiresAt') } : {}),
     withdrawalCommitment: text('withdrawalCommitment'),
-  }
+    ...optionalOf(value),
+  })
   if (document.format !== 's4s-consent/1') throw invalid('is of an unknown format')
-  const consent = { ...document, digest: text('digest'), withdrawalKey: text('withdrawalKey') }
+  const keys = { withdrawalKey: text('withdrawalKey'), sealingKey: text('sealingKey') }
+  const consent = { ...document, digest: text('digest'), ...keys }
   checkUnaltered(consent)
   return consent
 }
+
+// A member that is there must be what it should: dropped as unreadable, it would widen what was agreed to.
+function optionalOf(value: unknown): Partial<ConsentDocument> {
+  const found: Record<string, unknown> = {}
+  for (const [key, isGood] of Object.entries(optional)) {
+    const one = isObject(value) ? value[key] : undefined
+    if (one === undefined) continue
+    if (!isGood(one)) throw invalid('was altered')
+    found[key] = structuredClone(one)
+  }
+  return found as Partial<ConsentDocument>
+}
+
+const isText = (value: unknown): value is string => typeof value === 'string' && value !== ''
+const optional: Readonly<Record<string, (value: unknown) => boolean>> = {
+  language: isText,
+  recipients: (value) =>
+    Array.isArray(value) && value.length > 0 && value.every((one) => stringAt(one, 'name')),
+  sharing: (value) => value === 'once' || value === 'ongoing',
+  givenBy: (value) => isProxy(value),
+  expiresAt: isText,
+  replaces: isText,
+}
+
+const isProxy = (value: unknown): value is Proxy =>
+  stringAt(value, 'name') !== undefined && stringAt(value, 'relationship') !== undefined
 
 /**
  * What a consent allows at this moment: the names of the data classes.
@@ -154,6 +238,7 @@ function checkUnaltered(consent: Stored): void {
   if (digestOf(documentOf(consent)) !== consent.digest) throw invalid('was altered')
   if (sha256Now(consent.withdrawalKey) !== consent.withdrawalCommitment) throw invalid('was altered')
   if (!isParticipant(consent.participant)) throw invalid('names no participant')
+  if (consent.sealingKey.length < 43) throw invalid('was altered')
   if (consent.expiresAt !== undefined && Number.isNaN(Date.parse(consent.expiresAt))) {
     throw invalid('has no readable end')
   }
@@ -169,28 +254,36 @@ function checkAgainst(consent: Stored, study: Study): void {
   }
 }
 
+const members = [
+  ...['format', 'id', 'study', 'participant', 'version', 'text', 'language', 'dataClasses'],
+  ...['recipients', 'sharing', 'signature', 'givenBy', 'givenAt', 'expiresAt', 'replaces'],
+  'withdrawalCommitment',
+] as const
+const inside = { study: ['id', 'title'], givenBy: ['name', 'relationship'] } as const
+
 // The order of the members is fixed here, and with it what the digest is of.
-function documentOf(consent: Stored): Omit<ConsentDocument, 'digest'> {
-  return {
-    format: consent.format,
-    id: consent.id,
-    study: { id: consent.study.id, title: consent.study.title },
-    participant: consent.participant,
-    version: consent.version,
-    text: consent.text,
-    dataClasses: [...consent.dataClasses],
-    signature: consent.signature,
-    givenAt: consent.givenAt,
-    ...(consent.expiresAt === undefined ? {} : { expiresAt: consent.expiresAt }),
-    withdrawalCommitment: consent.withdrawalCommitment,
-  }
+function documentOf(consent: Omit<ConsentDocument, 'digest'>): Omit<ConsentDocument, 'digest'> {
+  const document = pick(consent, members)
+  for (const [key, names] of Object.entries(inside))
+    if (document[key] !== undefined) document[key] = Object.freeze(pick(document[key] as object, names))
+  document.dataClasses = Object.freeze([...consent.dataClasses])
+  if (consent.recipients)
+    document.recipients = Object.freeze(
+      consent.recipients.map((one) => Object.freeze(pick(one, ['name', 'role']))),
+    )
+  return document as unknown as Omit<ConsentDocument, 'digest'>
+}
+
+function pick(value: object, names: readonly string[]): Record<string, unknown> {
+  const entries = Object.entries(value)
+  return Object.fromEntries(
+    names.flatMap((name) => entries.filter(([key, one]) => key === name && one !== undefined)),
+  )
 }
 
 const digestOf = (document: Omit<ConsentDocument, 'digest'>): string => sha256Now(JSON.stringify(document))
 
 function markGood(consent: Stored): ConsentRecord {
-  Object.freeze(consent.study)
-  Object.freeze(consent.dataClasses)
   good.add(Object.freeze(consent))
   return consent as ConsentRecord
 }

@@ -214,12 +214,17 @@ test('F14 a share ends with a receipt that matches what was sent', async () => {
     id: pack.digest,
     participant: 'p-1',
     receipt: { digest: pack.digest, parts: 4, resources: 2 },
-    withheld: [{ dataClass: 'Goals', count: 1 }],
+    withheld: [{ dataClass: 'Goals', count: 1, reason: 'not-agreed' }],
     recipient: inbox.url,
   })
   expect(progress.map(({ done, total }) => [done, total])).toEqual([0, 1, 2, 3, 4].map((done) => [done, 4]))
   for (const part of pack.parts) {
-    expect(inbox.stored.get(pack.digest)?.parts.get(part.sha256)?.equals(part.open())).toBe(true)
+    expect(
+      inbox.stored
+        .get(pack.digest)
+        ?.parts.get(part.sha256)
+        ?.equals(await part.open()),
+    ).toBe(true)
   }
 })
 

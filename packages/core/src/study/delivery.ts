@@ -2,6 +2,7 @@ import { ambientClock, ambientCrypto, ambientFetch } from '../ambient.js'
 import { SmartError } from '../errors.js'
 import type { Platform } from '../ports.js'
 import { backoff, pool, retryAfterSeconds } from '../util/async.js'
+import { sha256 } from '../util/bytes.js'
 import { isObject, parseJson, stringAt, stringsAt } from '../util/json.js'
 import { Secret } from '../util/secret.js'
 import { tell } from '../util/tell.js'
@@ -39,6 +40,8 @@ export interface WithdrawalReceipt {
   readonly digest: string
   readonly at: string
   readonly deleted: boolean
+  /** What the study signed, as a compact JWS. */
+  readonly signature?: string
 }
 
 export interface DeliveryOptions {
@@ -62,6 +65,20 @@ export interface Delivery {
   withdraw(notice: WithdrawalNotice, options?: DeliveryOptions): Promise<WithdrawalReceipt>
 }
 
+/** A part's way to an inbox. It settles when the inbox holds the part, or says that it no longer knows the package. */
+export type PartUpload = (
+  part: PackagePart,
+  to: {
+    /** The inbox. */
+    readonly url: string
+    /** The package's digest. */
+    readonly digest: string
+    /** With the study key; for the inbox only. */
+    readonly headers: Readonly<Record<string, string>>
+    readonly signal?: AbortSignal
+  },
+) => Promise<'held' | 'gone'>
+
 /**
  * Delivers to a study's inbox over HTTP, part by part: what has arrived is not sent again, and what passes is retried.
  *
@@ -71,9 +88,11 @@ export function httpDelivery(options: {
   readonly url: string
   /** The study key, which lets an app deliver and nothing more. */
   readonly key: string
+  /** How parts travel, such as `tusParts()` of `@s4s/core/tus`. Default: each in one request. */
+  readonly parts?: PartUpload
   readonly platform?: Pick<Platform, 'fetch' | 'crypto' | 'clock'>
 }): Delivery {
-  const { url, key } = options
+  const { url, key, parts } = options
   const base = parseUrl(url)
   if (base?.search !== '' || base.hash !== '') {
     throw new SmartError('CONFIG_INVALID', 'the url of the delivery is not an https URL without a query')
@@ -85,7 +104,9 @@ export function httpDelivery(options: {
     throw new SmartError('CONFIG_INVALID', 'the study key holds characters that no header may hold')
   }
   const platform = options.platform ?? { fetch: ambientFetch, crypto: ambientCrypto, clock: ambientClock }
-  const inbox: Inbox = { url, key: new Secret(key), platform, transport: createTransport(platform) }
+  const secret = new Secret(key)
+  const bring = parts ?? ((part, to) => putPart(inbox, part, to))
+  const inbox: Inbox = { url, key: secret, platform, transport: createTransport(platform), bring }
   return Object.freeze({
     recipient: url,
     deliver: (pack: Package, { signal, onProgress }: DeliveryOptions = {}) =>
@@ -100,6 +121,7 @@ interface Inbox {
   readonly key: Secret
   readonly platform: Pick<Platform, 'fetch' | 'crypto' | 'clock'>
   readonly transport: Transport
+  readonly bring: PartUpload
 }
 
 type Report = (progress: DeliveryProgress) => void
@@ -121,7 +143,7 @@ async function deliver(
       return receiptIn(opened, pack)
     }
     if (opened.status !== 201) throw refusal(opened)
-    const held = await upload(inbox, pack, missingIn(opened, pack), signal, report)
+    const held = await upload(inbox, pack, await missingIn(inbox, opened, pack), signal, report)
     if (!held) continue
     const completed = await send(inbox, `packages/${pack.digest}/complete`, { method: 'POST' }, signal)
     if (completed.status === 200 || completed.status === 201) return receiptIn(completed, pack)
@@ -152,21 +174,40 @@ async function upload(
     uploadsAtATime,
     missing.map((part) => async () => {
       if (!known) return
-      const path = `packages/${pack.digest}/parts/${part.sha256}`
-      const answer = await send(inbox, path, { method: 'PUT', bytes: part.open() }, signal)
-      if (answer.status === 404) known = false
-      else if (answer.status < 200 || answer.status > 299) throw refusal(answer)
+      const headers = { authorization: `Bearer ${inbox.key.reveal()}` }
+      const to = { url: inbox.url, digest: pack.digest, headers, ...(signal ? { signal } : {}) }
+      if ((await inbox.bring(part, to)) === 'gone') known = false
       else report({ done: ++done, total })
     }),
   )
   return known
 }
 
+async function putPart(
+  inbox: Inbox,
+  part: PackagePart,
+  to: Parameters<PartUpload>[1],
+): Promise<'held' | 'gone'> {
+  const path = `packages/${to.digest}/parts/${part.sha256}`
+  const answer = await send(inbox, path, { method: 'PUT', bytes: await part.open() }, to.signal)
+  if (answer.status === 404) return 'gone'
+  if (answer.status < 200 || answer.status > 299) throw refusal(answer)
+  return 'held'
+}
+
 // Two parts with the same bytes are one upload.
-function missingIn(answer: TransportResponse, pack: Package): readonly PackagePart[] {
+async function missingIn(
+  inbox: Inbox,
+  answer: TransportResponse,
+  pack: Package,
+): Promise<readonly PackagePart[]> {
   const body = parseJson(answer.text())
   if (stringAt(body, 'digest') !== pack.digest) {
     throw new SmartError('SHARE_RECEIPT_INVALID', 'the inbox opened an upload for another package')
+  }
+  // The digest says nothing of the seal around it, so the inbox says what it was given.
+  if (pack.sealed && stringAt(body, 'sealed') !== (await sha256(inbox.platform.crypto, pack.manifestBytes))) {
+    throw new SmartError('SHARE_RECEIPT_INVALID', 'the inbox was given another seal')
   }
   const wanted = new Set(stringsAt(body, 'missing'))
   const byDigest = new Map(pack.parts.map((part) => [part.sha256, part]))
@@ -200,7 +241,8 @@ export function checkWithdrawalReceipt(value: unknown, notice: WithdrawalNotice)
   if (id === undefined || at === undefined || digest !== notice.digest || typeof deleted !== 'boolean') {
     throw new SmartError('SHARE_RECEIPT_INVALID', 'the receipt does not match the notice of withdrawal')
   }
-  return Object.freeze({ id, digest, at, deleted })
+  const signature = stringAt(value, 'signature')
+  return Object.freeze({ id, digest, at, deleted, ...(signature === undefined ? {} : { signature }) })
 }
 
 interface Message {
@@ -213,24 +255,40 @@ const attempts = 4
 const longestWait = 30
 
 // Every request of the protocol may be repeated: packages and parts are named by their digests.
-async function send(
+function send(
   inbox: Inbox,
   path: string,
   message: Message,
   signal: AbortSignal | undefined,
 ): Promise<TransportResponse> {
+  return sendPatiently(inbox.platform, () => inbox.transport(requestOf(inbox, path, message, signal)), signal)
+}
+
+/**
+ * Sends a request that may be repeated, and again while what goes wrong may pass.
+ *
+ * @throws SmartError `SHARE_UNREACHABLE`, `SHARE_REFUSED`; the signal's reason when aborted
+ */
+export async function sendPatiently(
+  platform: Pick<Platform, 'crypto' | 'clock'>,
+  request: () => Promise<TransportResponse>,
+  signal: AbortSignal | undefined,
+): Promise<TransportResponse> {
   for (let attempt = 1; ; attempt++) {
-    const outcome = await inbox.transport(requestOf(inbox, path, message, signal)).catch((error: unknown) => {
+    const outcome = await request().catch((error: unknown) => {
       if (signal?.aborted) throw signal.reason
       return faultOf(error)
     })
     const passing = outcome instanceof Error || isPassing(outcome.status)
     if (!passing) return outcome as TransportResponse
-    const retryAfter = outcome instanceof Error ? undefined : waitAskedFor(outcome, inbox)
+    const retryAfter =
+      outcome instanceof Error
+        ? undefined
+        : retryAfterSeconds(outcome.headers.get('retry-after'), platform.clock.now())
     if (attempt >= attempts || (retryAfter ?? 0) > longestWait) throw unreachable(outcome, retryAfter)
-    const [random = 0] = inbox.platform.crypto.getRandomValues(new Uint32Array(1))
+    const [random = 0] = platform.crypto.getRandomValues(new Uint32Array(1))
     const wait = retryAfter === undefined ? backoff(attempt - 1, random / 2 ** 32) : retryAfter * 1000
-    await inbox.platform.clock.sleep(wait, signal)
+    await platform.clock.sleep(wait, signal)
   }
 }
 
@@ -242,8 +300,7 @@ function requestOf(
 ): TransportRequest {
   const body = message.json ?? message.bytes
   const contentType = message.json ? 'application/json' : 'application/octet-stream'
-  // The answer begins only when the body is through, so a slow line gets a second for every 32 KiB.
-  const patience = 30_000 + (body?.length ?? 0) / 32.768
+  const patience = patienceFor(body?.length ?? 0)
   return {
     url: join(inbox.url, path),
     within: [inbox.url],
@@ -258,12 +315,12 @@ function requestOf(
   }
 }
 
+/** How long to wait for an answer, in milliseconds: it begins only when the body is through, and lines are slow. */
+export const patienceFor = (bytes: number): number => 30_000 + bytes / 32.768
+
 // 507 is an answer about this package, not about the moment.
 const isPassing = (status: number): boolean =>
   (status >= 500 && status !== 507) || status === 429 || status === 408 || status === 425
-
-const waitAskedFor = (answer: TransportResponse, inbox: Inbox): number | undefined =>
-  retryAfterSeconds(answer.headers.get('retry-after'), inbox.platform.clock.now())
 
 /** A fault that may pass is returned; any other is thrown. */
 function faultOf(error: unknown): Error {
@@ -291,6 +348,7 @@ const words = [
   'full',
   'incomplete',
   'withdrawal-key',
+  'unknown',
 ] as const
 function errorIn(answer: TransportResponse): (typeof words)[number] | undefined {
   const error = stringAt(parseJson(answer.text()), 'error')
@@ -300,7 +358,9 @@ function errorIn(answer: TransportResponse): (typeof words)[number] | undefined 
 function refusal(answer: TransportResponse): SmartError {
   const { status } = answer
   const word = errorIn(answer)
-  const details = { status }
+  const reason =
+    word === 'unknown' ? 'not-found' : word === 'withdrawal-key' ? ('forbidden' as const) : undefined
+  const details = { status, ...(reason === undefined ? {} : { reason }) }
   if (status === 401 || (status === 403 && word !== 'withdrawal-key')) {
     return new SmartError('SHARE_KEY_REFUSED', 'the inbox does not accept the study key', details)
   }

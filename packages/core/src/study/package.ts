@@ -18,7 +18,7 @@ export interface PackagePart {
   /** Hexadecimal. */
   readonly sha256: string
   /** The bytes, made anew at each call, so that a package takes no more memory than its records. */
-  open(): Uint8Array<ArrayBuffer>
+  open(): Uint8Array<ArrayBuffer> | Promise<Uint8Array<ArrayBuffer>>
 }
 
 /** A part as the manifest lists it. */
@@ -50,10 +50,14 @@ export interface ManifestSource {
   readonly counts: Readonly<Record<string, number>>
 }
 
-/** What was collected but not shared, because the participant did not agree to share it. */
+/** Why something that was collected is not shared: the consent does not cover its data class. */
+export type WithheldReason = 'not-agreed'
+
+/** What was collected but not shared: how much, never what it said. */
 export interface Withheld {
   readonly dataClass: string
   readonly count: number
+  readonly reason: WithheldReason
 }
 
 /** The table of contents of a package. Its digest stands for all of it. */
@@ -77,11 +81,13 @@ export interface Manifest {
 
 /** Everything that will be sent, and nothing else. */
 export interface Package {
-  /** SHA-256 of `manifestBytes`, hexadecimal. */
+  /** SHA-256 of the manifest's bytes before they are sealed, hexadecimal. */
   readonly digest: string
   readonly manifest: Manifest
   readonly manifestBytes: Uint8Array<ArrayBuffer>
   readonly parts: readonly PackagePart[]
+  /** True when `manifestBytes` and `parts` are sealed: only the study can read them. */
+  readonly sealed?: true
 }
 
 /**
@@ -322,7 +328,11 @@ function withheldOf(record: PatientRecord, classes: ReadonlySet<string>): Withhe
   const shared = total(classes)
   return record.plan.classes
     .filter((name) => !classes.has(name))
-    .map((dataClass) => ({ dataClass, count: total(new Set([...classes, dataClass])) - shared }))
+    .map((dataClass) => ({
+      dataClass,
+      count: total(new Set([...classes, dataClass])) - shared,
+      reason: 'not-agreed' as const,
+    }))
     .filter(({ count }) => count > 0)
 }
 

@@ -17,18 +17,20 @@ export interface Receipt {
   readonly resources: number
   /** Bytes of all parts, without the manifest. */
   readonly bytes: number
+  /** What the study signed, as a compact JWS. @see https://www.rfc-editor.org/rfc/rfc7515 */
+  readonly signature?: string
 }
 
 /** What a receipt for the package must say. */
-export function expectedReceipt(pack: Package): Omit<Receipt, 'id' | 'receivedAt'> {
+export function expectedReceipt(pack: Package): Omit<Receipt, 'id' | 'receivedAt' | 'signature'> {
   const { study, participant, parts } = pack.manifest
   return {
     study: study.id,
     participant,
     digest: pack.digest,
-    parts: parts.length,
+    parts: pack.parts.length,
     resources: parts.reduce((sum, part) => sum + (part.resources ?? 0), 0),
-    bytes: parts.reduce((sum, part) => sum + part.size, 0),
+    bytes: pack.parts.reduce((sum, part) => sum + part.size, 0),
   }
 }
 
@@ -57,6 +59,7 @@ export function readReceipt(value: unknown): Receipt {
     parts: count('parts'),
     resources: count('resources'),
     bytes: count('bytes'),
+    ...(stringAt(value, 'signature') === undefined ? {} : { signature: text('signature') }),
   }
   if (Number.isNaN(Date.parse(receipt.receivedAt))) throw invalid('receivedAt')
   return Object.freeze(receipt)

@@ -1,14 +1,17 @@
 import { ambientClock, ambientCrypto } from '../ambient.js'
 import { isSmartError, SmartError } from '../errors.js'
-import type { Platform } from '../ports.js'
+import type { CryptoPort, Platform } from '../ports.js'
 import type { PatientRecord } from '../record/record.js'
 import { orAborted } from '../util/abort.js'
 import { isObject, stringAt } from '../util/json.js'
 import { parseUrl } from '../util/url.js'
 import { type ConsentRecord, parseConsent } from './consent.js'
 import type { Delivery, DeliveryProgress } from './delivery.js'
-import { createPackage, type Package, type Withheld } from './package.js'
+import type { Outbox } from './outbox.js'
+import { createPackage, type Package, type Withheld, type WithheldReason } from './package.js'
 import { checkReceipt, type Receipt, readReceipt } from './receipt.js'
+import { seal } from './seal.js'
+import { verifyReceipt } from './signature.js'
 import type { Study } from './study.js'
 
 export interface ShareOptions {
@@ -17,7 +20,19 @@ export interface ShareOptions {
   readonly deliver: Delivery
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: DeliveryProgress) => void
+  /** Where withdrawals are kept, an outbox: nothing is shared under a consent that was withdrawn there. */
+  readonly outbox?: Pick<Outbox, 'isWithdrawn'>
   readonly platform?: Pick<Platform, 'crypto' | 'clock'>
+}
+
+/** What one provider's record gave to a package. */
+export interface SharedSource {
+  readonly provider: { readonly id: string; readonly name: string }
+  /** The id of the connection it was read through. */
+  readonly connection: string
+  readonly collectedAt: string
+  /** Resources that were shared, by data class; one that is of two classes counts in both. */
+  readonly counts: readonly { readonly dataClass: string; readonly count: number }[]
 }
 
 /** What was shared, with whom, and by which consent. Plain JSON, to be stored: `withdraw` needs it. */
@@ -30,6 +45,8 @@ export interface Share {
   readonly receipt: Receipt
   /** What the consent kept back. */
   readonly withheld: readonly Withheld[]
+  /** Where it came from; absent in what an older version stored. */
+  readonly sources?: readonly SharedSource[]
   readonly sharedAt: string
   /** Where it went. */
   readonly recipient: string
@@ -52,8 +69,13 @@ export async function share(records: readonly PatientRecord[], options: ShareOpt
   }
   const platform = options.platform ?? { crypto: ambientCrypto, clock: ambientClock }
   signal?.throwIfAborted()
+  await needsToStand(options)
   const pack = await orAborted(signal, () => createPackage(records, { study, consent, platform }))
-  const receipt = checkReceipt(await send(pack, options), pack)
+  // Packing takes its time, and the participant may be in another tab.
+  await needsToStand(options)
+  const sealed = await orAborted(signal, () => sealedFor(study, pack, consent, platform.crypto))
+  const receipt = checkReceipt(await send(sealed, options), sealed)
+  if (study.receiptKeys) await verifyReceipt(receipt, study.receiptKeys)
   return Object.freeze({
     id: pack.digest,
     digest: pack.digest,
@@ -61,6 +83,7 @@ export async function share(records: readonly PatientRecord[], options: ShareOpt
     participant: consent.participant,
     receipt,
     withheld: Object.freeze(withheldOf(pack)),
+    sources: Object.freeze(sourcesOf(pack)),
     sharedAt: new Date(platform.clock.now()).toISOString(),
     recipient: study.recipient,
     consent,
@@ -95,10 +118,23 @@ export function readShare(value: unknown): Share {
     participant,
     receipt,
     withheld: Object.freeze(readWithheld(stored.withheld)),
+    ...(stored.sources === undefined ? {} : { sources: Object.freeze(readSources(stored.sources)) }),
     sharedAt: text('sharedAt'),
     recipient: text('recipient'),
     consent: Object.freeze(consent),
   })
+}
+
+const sealedFor = async (
+  { sealTo }: Study,
+  pack: Package,
+  consent: ConsentRecord,
+  crypto: CryptoPort,
+): Promise<Package> => (sealTo ? seal(pack, { to: sealTo, consent, crypto }) : pack)
+
+async function needsToStand({ consent, study, outbox }: ShareOptions): Promise<void> {
+  if (!outbox || !(await outbox.isWithdrawn(consent?.id))) return
+  throw new SmartError('SHARE_WITHDRAWN', 'the participant has withdrawn this consent', { subject: study.id })
 }
 
 async function send(pack: Package, options: ShareOptions): Promise<Receipt> {
@@ -117,20 +153,62 @@ async function send(pack: Package, options: ShareOptions): Promise<Receipt> {
 }
 
 function withheldOf(pack: Package): Withheld[] {
-  const counts = new Map<string, number>()
-  for (const { dataClass, count } of pack.manifest.sources.flatMap((source) => source.withheld)) {
-    counts.set(dataClass, (counts.get(dataClass) ?? 0) + count)
+  const rows = new Map<string, Withheld>()
+  for (const row of pack.manifest.sources.flatMap((source) => source.withheld)) {
+    const key = `${row.reason} ${row.dataClass}`
+    rows.set(key, Object.freeze({ ...row, count: row.count + (rows.get(key)?.count ?? 0) }))
   }
-  return [...counts].map(([dataClass, count]) => Object.freeze({ dataClass, count }))
+  return [...rows.values()]
+}
+
+function sourcesOf(pack: Package): SharedSource[] {
+  return pack.manifest.sources.map(({ provider, connection, collectedAt, completeness, withheld }) => {
+    const counts = completeness.map(({ dataClass, count }) => {
+      const kept = withheld
+        .filter((row) => row.dataClass === dataClass)
+        .reduce((sum, row) => sum + row.count, 0)
+      return Object.freeze({ dataClass, count: Math.max(0, count - kept) })
+    })
+    return Object.freeze({
+      provider: Object.freeze({ id: provider.id, name: provider.name }),
+      ...{ connection, collectedAt },
+      counts: Object.freeze(counts.filter(({ count }) => count > 0)),
+    })
+  })
+}
+
+function readSources(value: unknown): SharedSource[] {
+  const text = (from: unknown, key: string): string => {
+    const found = stringAt(from, key)
+    if (found === undefined) throw invalid('sources')
+    return found
+  }
+  if (!Array.isArray(value)) throw invalid('sources')
+  return value.map((one: unknown) => {
+    const { provider, counts } = isObject(one) ? one : {}
+    if (!Array.isArray(counts)) throw invalid('sources')
+    const rows = counts.map((row: unknown) => {
+      const count = isObject(row) ? row.count : undefined
+      if (typeof count !== 'number') throw invalid('sources')
+      return Object.freeze({ dataClass: text(row, 'dataClass'), count })
+    })
+    return Object.freeze({
+      provider: Object.freeze({ id: text(provider, 'id'), name: text(provider, 'name') }),
+      connection: text(one, 'connection'),
+      collectedAt: text(one, 'collectedAt'),
+      counts: Object.freeze(rows),
+    })
+  })
 }
 
 function readWithheld(value: unknown): Withheld[] {
   if (!Array.isArray(value)) throw invalid('withheld')
   return value.map((row: unknown) => {
-    const dataClass = stringAt(row, 'dataClass')
+    const [dataClass, reason] = [stringAt(row, 'dataClass'), stringAt(row, 'reason')]
     const count = isObject(row) ? row.count : undefined
-    if (dataClass === undefined || typeof count !== 'number') throw invalid('withheld')
-    return Object.freeze({ dataClass, count })
+    if (dataClass === undefined || reason === undefined || typeof count !== 'number')
+      throw invalid('withheld')
+    return Object.freeze({ dataClass, count, reason: reason as WithheldReason })
   })
 }
 

@@ -57,7 +57,19 @@ test('F17 withdrawing ends access, tells the study, and forgets what is here', a
   const result = await withdraw(one, { deliver, connections: [revoked], records: [record] })
   expect(result).toEqual({
     access: [{ provider, server: 'revoked' }],
-    study: { status: 'acknowledged', deleted: true, receipt: expect.objectContaining({ deleted: true }) },
+    study: {
+      status: 'acknowledged',
+      deleted: true,
+      receipt: expect.objectContaining({ deleted: true }),
+      shares: [
+        {
+          digest: one.digest,
+          status: 'acknowledged',
+          deleted: true,
+          receipt: expect.objectContaining({ deleted: true }),
+        },
+      ],
+    },
     local: { status: 'wiped' },
     complete: true,
   })

@@ -12,7 +12,7 @@ export const maxConsentBytes: number = 4 * 1024 * 1024
  *
  * @throws Refusal `consent`
  */
-export function checkConsent(bytes: Uint8Array, manifest: Manifest, now: number): void {
+export function checkConsent(bytes: Uint8Array, manifest: Manifest, now: number): ConsentDocument {
   const consent = parseJsonBytes(bytes)
   if (!isObject(consent) || !isDocument(consent)) throw refused()
   const { digest, ...signed } = consent
@@ -33,6 +33,7 @@ export function checkConsent(bytes: Uint8Array, manifest: Manifest, now: number)
     ...completeness.map((row) => row.dataClass),
   ])
   if (!claimed.every((name) => agreed.has(name))) throw refused()
+  return consent
 }
 
 // A participant's clock may be ahead of the study's.

@@ -1,4 +1,4 @@
-import { SmartError, type WithdrawalNotice } from '@s4s/core'
+import { type PrivateKey, SmartError, type WithdrawalNotice } from '@s4s/core'
 import { isNoSpace } from '../durable.js'
 import { isObject, parseJsonBytes } from '../json.js'
 import { openAudit } from './audit.js'
@@ -7,6 +7,9 @@ import { maxManifestBytes } from './manifest.js'
 import { signInPage, statusPage } from './page.js'
 import { readBody } from './parts.js'
 import { Refusal } from './refusal.js'
+import { openResumable } from './resumable.js'
+import { createSigner, type Signer } from './signing.js'
+import type { StoredPackage } from './stored.js'
 import { openVault, type PackageRow, type Verification, type WithdrawalRow } from './vault.js'
 
 export interface InboxOptions {
@@ -33,6 +36,13 @@ export interface Inbox {
   withdrawals(study: string): Promise<WithdrawalRow[]>
   /** Reads a stored package again and says what is no longer as it was sent. */
   verify(digest: string): Promise<Verification>
+  /**
+   * The packages of a study, oldest first, open to be read.
+   *
+   * @param keys open those that are sealed; default: the study's `openKeys`
+   * @throws SmartError `SHARE_SEAL_INVALID` at a package that none of the keys opens
+   */
+  stored(study: string, keys?: readonly PrivateKey[]): AsyncIterable<StoredPackage>
 }
 
 /**
@@ -58,7 +68,19 @@ export function createInbox(options: InboxOptions): Inbox {
   const origins = new Set((options.allowOrigins ?? []).map(checkedOrigin))
   const keys = readKeys(studies)
   const ids = studies.map(({ id }) => id)
-  const vault = openVault({ folder, maxBytes, quotaBytes })
+  const signers = new Map(
+    studies.flatMap(({ id, signingKey }) =>
+      signingKey ? [[id, lazily(() => createSigner(signingKey))]] : [],
+    ),
+  )
+  const vault = openVault({
+    folder,
+    maxBytes,
+    quotaBytes,
+    sign: async (study, claims) => (await signers.get(study)?.())?.sign(claims) ?? claims,
+    openKeys: (study) => studies.find(({ id }) => id === study)?.openKeys ?? [],
+  })
+  const resumable = openResumable({ path: `${base}/uploads`, expected: vault.expected, put: vault.put })
   const audit = openAudit(folder)
 
   const sender = (request: Request): string => {
@@ -75,13 +97,16 @@ export function createInbox(options: InboxOptions): Inbox {
       return json(200, { receipt: opened.receipt })
     }
     await audit({ event: 'opened', study, digest: opened.digest })
-    return json(201, { digest: opened.digest, missing: opened.missing })
+    const { digest, missing, sealed } = opened
+    return json(201, { digest, missing, ...(sealed === undefined ? {} : { sealed }) })
   }
 
   const put: Step = async (request, [digest = '', sha256 = '']) => {
     await vault.put(sender(request), digest, sha256, request.body)
     return new Response(null, { status: 204 })
   }
+
+  const piece: Step = async (request) => resumable(request, sender(request))
 
   const complete: Step = async (request, [digest = '']) => {
     const study = sender(request)
@@ -103,6 +128,13 @@ export function createInbox(options: InboxOptions): Inbox {
       reason: receipt.deleted ? 'delete' : 'stop',
     })
     return json(200, receipt)
+  }
+
+  // Public, as they are for everybody who looks at a receipt.
+  const publicKeys: Step = async (_, [study = '']) => {
+    const signer = await signers.get(study)?.()
+    if (!signer) throw new Refusal('unknown')
+    return json(200, { keys: [signer.publicKey] })
   }
 
   const list: Step = async (request, [study = '']) => {
@@ -127,7 +159,10 @@ export function createInbox(options: InboxOptions): Inbox {
     [/^\/packages$/, { POST: open }],
     [/^\/packages\/([0-9a-f]{64})\/parts\/([0-9a-f]{64})$/, { PUT: put }],
     [/^\/packages\/([0-9a-f]{64})\/complete$/, { POST: complete }],
+    [/^\/uploads$/, { POST: piece }],
+    [/^\/uploads\/[0-9a-f]{64}-[0-9a-f]{64}$/, { HEAD: piece, PATCH: piece }],
     [/^\/withdrawals$/, { POST: withdrawal }],
+    [/^\/studies\/([A-Za-z0-9._-]{1,64})\/keys$/, { GET: publicKeys }],
     [/^\/studies\/([A-Za-z0-9._-]{1,64})\/packages$/, { GET: list }],
     [/^\/?$/, { GET: status, POST: status }],
   ]
@@ -159,6 +194,9 @@ export function createInbox(options: InboxOptions): Inbox {
     packages: (study: string) => (ids.includes(study) ? vault.rows(study) : Promise.resolve([])),
     withdrawals: (study: string) => (ids.includes(study) ? vault.withdrawals(study) : Promise.resolve([])),
     verify: (digest: string) => vault.verify(ids, digest),
+    async *stored(study: string, keys?: readonly PrivateKey[]) {
+      if (ids.includes(study)) yield* vault.stored(study, keys)
+    },
   } satisfies Inbox)
 
   async function refuse(error: unknown, request: Request): Promise<Response> {
@@ -182,16 +220,32 @@ export function createInbox(options: InboxOptions): Inbox {
     if (request.method === 'OPTIONS' && origin !== null && !allowed)
       return new Response(null, { status: 403 })
     response.headers.append('vary', 'origin')
-    if (allowed) response.headers.set('access-control-allow-origin', origin)
+    if (allowed) {
+      response.headers.set('access-control-allow-origin', origin)
+      response.headers.set('access-control-expose-headers', 'location, upload-length, upload-offset')
+    }
     return response
+  }
+}
+
+// Made when it is first needed, and again when that failed.
+function lazily(make: () => Promise<Signer>): () => Promise<Signer> {
+  let made: Promise<Signer> | undefined
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = undefined
+      throw error
+    })
+    return made
   }
 }
 
 type Step = (request: Request, matched: readonly string[]) => Promise<Response>
 
 const preflight = {
-  'access-control-allow-methods': 'GET, POST, PUT',
-  'access-control-allow-headers': 'authorization, content-type',
+  'access-control-allow-methods': 'GET, HEAD, PATCH, POST, PUT',
+  'access-control-allow-headers':
+    'authorization, content-type, tus-resumable, upload-length, upload-metadata, upload-offset',
   'access-control-max-age': '600',
 }
 

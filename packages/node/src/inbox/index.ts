@@ -5,4 +5,6 @@
  */
 export { createInbox, type Inbox, type InboxOptions } from './inbox.js'
 export type { InboxStudy } from './keys.js'
+export type { StoredPackage } from './stored.js'
+export { createStudyKeys, type StudyKeys } from './study-keys.js'
 export type { Fault, PackageRow, Verification, WithdrawalRow } from './vault.js'

@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { SmartError } from '@s4s/core'
+import { type PrivateKey, SmartError } from '@s4s/core'
 
 /** A study that an inbox receives for. */
 export interface InboxStudy {
@@ -9,6 +9,13 @@ export interface InboxStudy {
   readonly key: string
   /** Lets the study team see which packages there are. Without it nobody can over HTTP. */
   readonly teamKey?: string
+  /** Signs receipts: a private key as a JWK, such as `createStudyKeys` makes. Without it they are not signed. */
+  readonly signingKey?: PrivateKey
+  /**
+   * Open sealed packages, so that they are verified when they arrive. Without them the inbox takes sealed packages
+   * unread, and only who has the keys can export them.
+   */
+  readonly openKeys?: readonly PrivateKey[]
 }
 
 /** Tells keys apart without telling, by the time it takes, how much of a guess is right. */

@@ -41,7 +41,7 @@ export function readManifest(bytes: Uint8Array): Manifest {
 }
 
 /** What a part is, by its path. The path was found safe before. */
-export function kindOf(part: ManifestPart): PartKind {
+export function kindOf(part: Pick<ManifestPart, 'path' | 'resources'>): PartKind {
   const name = part.path.replace(/^records\/\d{2,4}\//, '')
   if (name === 'consent.json') return { kind: 'consent' }
   if (name === 'provenance.ndjson') return { kind: 'provenance' }

@@ -86,6 +86,12 @@ export async function inspectPart(
   return good && (lines?.end() ?? true) ? 'ok' : 'content'
 }
 
+/** True when bytes are what a part of their kind must hold, line by line. */
+export function inspectBytes(bytes: Uint8Array, kind: PartKind): boolean {
+  const lines = linesOf(kind)
+  return lines === undefined || (lines.add(bytes) && lines.end())
+}
+
 const longestLine = 256 * 1024 * 1024
 
 interface Lines {

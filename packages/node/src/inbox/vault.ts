@@ -2,11 +2,13 @@ import { createHash, randomBytes, randomUUID, timingSafeEqual } from 'node:crypt
 import { copyFile, link, mkdir, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import {
+  type ConsentDocument,
   type Lock,
   type Manifest,
-  type ManifestPart,
+  type PrivateKey,
   type Receipt,
   readReceipt,
+  type SealedManifest,
   type WithdrawalNotice,
   type WithdrawalReceipt,
 } from '@s4s/core'
@@ -15,9 +17,13 @@ import { fileLock } from '../file-lock.js'
 import { isObject, parseJsonBytes } from '../json.js'
 import { openClearing } from './clearing.js'
 import { checkConsent, maxConsentBytes } from './consent.js'
-import { kindOf, readManifest } from './manifest.js'
+import { type Envelope, readEnvelope } from './envelope.js'
+import { kindOf } from './manifest.js'
 import { inspectPart, writePart } from './parts.js'
 import { Refusal } from './refusal.js'
+import type { ExpectedPart } from './resumable.js'
+import { checkSealed, unseal } from './sealed.js'
+import { readPart, type StoredPackage } from './stored.js'
 
 /** One package, as the study team sees it. Nothing of the record is in it. */
 export interface PackageRow {
@@ -65,7 +71,12 @@ export interface Verification {
 
 /** What an open upload still lacks, or the receipt when nothing is left to do. */
 export type Opened =
-  | { readonly kind: 'open'; readonly digest: string; readonly missing: readonly string[] }
+  | {
+      readonly kind: 'open'
+      readonly digest: string
+      readonly missing: readonly string[]
+      readonly sealed?: string
+    }
   | { readonly kind: 'stored'; readonly receipt: Receipt }
 
 /** The packages on the disk: staged by digest while they arrive, then moved in whole, in one step. */
@@ -77,12 +88,20 @@ export interface Vault {
   rows(study: string): Promise<PackageRow[]>
   withdrawals(study: string): Promise<WithdrawalRow[]>
   verify(studies: readonly string[], digest: string): Promise<Verification>
+  /** What an open upload has of a part. @throws Refusal `unknown`, `digest` */
+  expected(study: string, digest: string, sha256: string): Promise<ExpectedPart>
+  /** The packages that are held and may be used, oldest first. */
+  stored(study: string, keys?: readonly PrivateKey[]): AsyncIterable<StoredPackage>
 }
 
 export interface VaultOptions {
   readonly folder: string
   readonly maxBytes: number
   readonly quotaBytes: number
+  /** Signs what a study acknowledges; without a key of the study it stays as it is. */
+  readonly sign: <Claims extends object>(study: string, claims: Claims) => Promise<Claims>
+  /** Keys that open the sealed packages of a study. */
+  readonly openKeys: (study: string) => readonly PrivateKey[]
 }
 
 interface Tombstone {
@@ -101,7 +120,7 @@ interface Tombstone {
 // An upload that nobody went on with is forgotten after a day.
 const staleAfter = 24 * 3_600_000
 
-export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault {
+export function openVault({ folder, maxBytes, quotaBytes, sign, openKeys }: VaultOptions): Vault {
   const staging = (digest: string): string => join(folder, 'staging', digest)
   const home = (study: string, digest: string): string => join(folder, 'packages', study, digest)
   const graves = (study: string): string => join(folder, 'withdrawn', study)
@@ -116,11 +135,10 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
     return bytes && readReceipt(parseJsonBytes(bytes))
   }
 
-  const staged = async (study: string, digest: string): Promise<Manifest | undefined> => {
+  const staged = async (study: string, digest: string): Promise<Envelope | undefined> => {
     const bytes = await readIfThere(join(staging(digest), 'manifest.json'))
-    if (!bytes || sha256(bytes) !== digest) return undefined
-    const manifest = readManifest(bytes)
-    return manifest.study.id === study ? manifest : undefined
+    const envelope = bytes && readEnvelope(bytes)
+    return envelope?.digest === digest && envelope.study === study ? envelope : undefined
   }
 
   const tombstone = async (study: string, digest: string): Promise<Tombstone | undefined> => {
@@ -159,7 +177,7 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
         (await readIfThere(join(staging(digest), 'manifest.json'))) ?? new Uint8Array(),
       )
       if (isObject(manifest) && Array.isArray(manifest.parts))
-        bytes += sizeOf(manifest as unknown as Manifest)
+        bytes += sizeOf(manifest as unknown as Envelope)
     }
     return bytes
   }
@@ -203,7 +221,22 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
     return found
   }
 
-  const missingOf = async (manifest: Manifest, digest: string): Promise<string[]> => {
+  // Of a package whose seal nobody here can open, how much there is and nothing more.
+  const manifestAt = async (study: string, digest: string): Promise<Manifest | undefined> =>
+    openStored(home(study, digest), openKeys(study)).then(
+      ({ manifest }) => manifest,
+      () => undefined,
+    )
+
+  /** A consent to share once covers one package: another under it is refused, and the same again is not another. */
+  const checkOnlyOne = async (study: string, digest: string, consent: string): Promise<void> => {
+    for (const one of await names(join(folder, 'packages', study))) {
+      if (one !== digest && (await ownerAt(home(study, one)))?.consent === consent)
+        throw new Refusal('consent', { part: 'consent.json' })
+    }
+  }
+
+  const missingOf = async (manifest: Envelope, digest: string): Promise<string[]> => {
     const held = new Set(await names(join(staging(digest), 'parts')))
     return [...new Set(manifest.parts.map((part) => part.sha256))].filter((one) => !held.has(one))
   }
@@ -220,22 +253,23 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
     }
   }
 
-  const build = async (manifest: Manifest, digest: string): Promise<Receipt> => {
+  const build = async (envelope: Envelope): Promise<Receipt> => {
+    const { digest, study, participant, resources } = envelope
     const parts = join(staging(digest), 'parts')
     const made = join(staging(digest), `build-${randomBytes(6).toString('hex')}`)
-    const receipt: Receipt = {
+    const receipt: Receipt = await sign(study, {
       id: `receipt-${randomUUID()}`,
-      study: manifest.study.id,
-      participant: manifest.participant,
+      study,
+      participant,
       digest,
       receivedAt: new Date().toISOString(),
-      parts: manifest.parts.length,
-      resources: manifest.parts.reduce((sum, part) => sum + (part.resources ?? 0), 0),
-      bytes: sizeOf(manifest),
-    }
+      parts: envelope.parts.length,
+      resources,
+      bytes: sizeOf(envelope),
+    })
     try {
       const folders = new Set([made])
-      for (const part of manifest.parts) {
+      for (const part of envelope.parts) {
         const target = join(made, ...part.path.split('/'))
         for (let at = dirname(target); at.length > made.length; at = dirname(at)) folders.add(at)
         await mkdir(dirname(target), { recursive: true, mode: 0o700 })
@@ -244,7 +278,7 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
       await linkOrCopy(join(staging(digest), 'manifest.json'), join(made, 'manifest.json'))
       await writeDurably(join(made, 'receipt.json'), `${JSON.stringify(receipt)}\n`)
       for (const one of folders) await syncFolder(one)
-      const target = home(manifest.study.id, digest)
+      const target = home(study, digest)
       await mkdir(dirname(target), { recursive: true, mode: 0o700 })
       // The one step that makes it stored.
       await rename(made, target)
@@ -254,7 +288,7 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
       await rm(made, { recursive: true, force: true }).catch(() => {})
       // Another process was first: its receipt is the receipt.
       const first = ['ENOTEMPTY', 'EEXIST'].includes(codeOf(error) ?? '')
-      const existing = first ? await storedReceipt(manifest.study.id, digest) : undefined
+      const existing = first ? await storedReceipt(study, digest) : undefined
       if (existing) return existing
       throw error
     }
@@ -262,10 +296,10 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
 
   const vault: Vault = {
     async open(study: string, manifestBytes: Uint8Array): Promise<Opened> {
-      const digest = sha256(manifestBytes)
-      const manifest = readManifest(manifestBytes)
-      if (manifest.study.id !== study) throw new Refusal('key')
-      if (await isWithdrawn(study, digest, manifest.consent.id)) {
+      const envelope = readEnvelope(manifestBytes)
+      const { digest } = envelope
+      if (envelope.study !== study) throw new Refusal('key')
+      if (await isWithdrawn(study, digest, envelope.consent)) {
         await discard(digest)
         throw new Refusal('withdrawn')
       }
@@ -274,9 +308,9 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
         await discard(digest)
         return { kind: 'stored', receipt }
       }
-      const size = sizeOf(manifest)
+      const size = sizeOf(envelope)
       if (!(size <= maxBytes)) throw new Refusal('too-large')
-      if (manifest.parts.some(({ path, size: one }) => path === 'consent.json' && one > maxConsentBytes)) {
+      if (envelope.parts.some(({ path, size: one }) => path === 'consent.json' && one > maxConsentBytes)) {
         throw new Refusal('consent', { part: 'consent.json' })
       }
       await sweep()
@@ -286,9 +320,12 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
           if (quotaBytes < Number.POSITIVE_INFINITY && (await used(digest)) + size > quotaBytes)
             throw new Refusal('full')
           await mkdir(join(staging(digest), 'parts'), { recursive: true, mode: 0o700 })
-          if (!(await staged(study, digest)))
+          // A package that is sealed anew has another seal around the same parts.
+          if (envelope.sealed || !(await staged(study, digest)))
             await writeDurably(join(staging(digest), 'manifest.json'), manifestBytes)
-          return { kind: 'open', digest, missing: await missingOf(manifest, digest) }
+          const missing = await missingOf(envelope, digest)
+          const sealed = envelope.sealed ? { sealed: sha256(manifestBytes) } : {}
+          return { kind: 'open', digest, missing, ...sealed }
         })
       // One at a time where room is promised, so that it is not promised twice.
       return quotaBytes < Number.POSITIVE_INFINITY ? lock('quota', stage) : stage()
@@ -300,10 +337,11 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
       wanted: string,
       body: ReadableStream<Uint8Array> | null,
     ): Promise<void> {
-      const manifest = await staged(study, digest)
+      const envelope = await staged(study, digest)
       // A part that comes late belongs to a package that is stored already, or to none.
-      if (!manifest) throw gone(digest)
-      const part = manifest.parts.find((one) => one.sha256 === wanted)
+      if (!envelope) throw gone(digest)
+      const { manifest } = envelope
+      const part = envelope.parts.find((one) => one.sha256 === wanted)
       if (!part) throw new Refusal('digest')
       await orDiscard(digest, async () => {
         try {
@@ -312,12 +350,21 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
           throw isMissing(error) ? gone(digest) : error
         }
         // Looked at first, so that without consent as little as can be arrives.
-        if (wanted === manifest.consent.sha256) {
+        if (manifest && wanted === manifest.consent.sha256) {
           const bytes = await readIfThere(join(staging(digest), 'parts', wanted))
           if (!bytes) throw gone(digest)
           checkConsent(bytes, manifest, Date.now())
         }
       })
+    },
+
+    async expected(study: string, digest: string, wanted: string): Promise<ExpectedPart> {
+      const envelope = await staged(study, digest)
+      if (!envelope) throw gone(digest)
+      const part = envelope.parts.find((one) => one.sha256 === wanted)
+      if (!part) throw new Refusal('digest')
+      const held = await exists(join(staging(digest), 'parts', wanted))
+      return { size: part.size, held, folder: join(staging(digest), 'arriving') }
     },
 
     async complete(
@@ -327,20 +374,19 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
       if (await exists(join(graves(study), `${digest}.json`))) throw new Refusal('withdrawn')
       const before = await storedReceipt(study, digest)
       if (before) return { created: false, receipt: before }
-      const manifest = await staged(study, digest)
-      if (!manifest) throw gone(digest)
+      const envelope = await staged(study, digest)
+      if (!envelope) throw gone(digest)
       return orDiscard(digest, () =>
-        turn(study, manifest.consent.id, async () => {
+        turn(study, envelope.consent, async () => {
           const meanwhile = await storedReceipt(study, digest)
           if (meanwhile) return { created: false, receipt: meanwhile }
-          if (await isWithdrawn(study, digest, manifest.consent.id)) throw new Refusal('withdrawn')
+          if (await isWithdrawn(study, digest, envelope.consent)) throw new Refusal('withdrawn')
           const parts = join(staging(digest), 'parts')
-          const missing = await missingOf(manifest, digest)
+          const missing = await missingOf(envelope, digest)
           if (missing.length > 0) throw new Refusal('incomplete', { missing })
-          await checkParts(manifest, parts)
-          const agreed = await readFile(join(parts, manifest.consent.sha256))
-          checkConsent(agreed, manifest, Date.now())
-          const receipt = await build(manifest, digest)
+          const agreed = await checkParts(envelope, parts, openKeys(study))
+          if (agreed?.sharing === 'once') await checkOnlyOne(study, digest, envelope.consent)
+          const receipt = await build(envelope)
           await discard(digest).catch(() => {})
           return { created: true, receipt }
         }),
@@ -368,7 +414,7 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
           if (earlier.receipt.deleted) await clearing.remove(home(study, digest))
           return earlier.receipt
         }
-        const receipt: WithdrawalReceipt = Object.freeze({
+        const receipt: WithdrawalReceipt = await sign(study, {
           id: `withdrawal-${randomUUID()}`,
           digest,
           at: new Date().toISOString(),
@@ -398,7 +444,7 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
         }
         for (const open of await names(join(folder, 'staging'))) {
           const upload = await staged(study, open).catch(() => undefined)
-          if (upload?.consent.id === consent) await discard(open)
+          if (upload?.consent === consent) await discard(open)
         }
         return receipt
       })
@@ -408,7 +454,7 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
       const rows: PackageRow[] = []
       for (const stone of await stones(study)) {
         const { participant, receivedAt, resources, bytes, receipt } = stone
-        const manifest = receipt.deleted ? undefined : await manifestAt(home(study, stone.digest))
+        const manifest = receipt.deleted ? undefined : await manifestAt(study, stone.digest)
         rows.push({
           digest: stone.digest,
           participant,
@@ -425,7 +471,7 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
       for (const digest of await names(join(folder, 'packages', study))) {
         if (gone.has(digest)) continue
         const receipt = await storedReceipt(study, digest).catch(() => undefined)
-        const manifest = await manifestAt(home(study, digest))
+        const manifest = await manifestAt(study, digest)
         if (!receipt) continue
         const { participant, receivedAt, resources, bytes } = receipt
         const completeness = completenessOf(manifest)
@@ -442,12 +488,22 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
         .sort((a, b) => compare(b.at, a.at) || compare(a.digest, b.digest))
     },
 
+    async *stored(study: string, keys?: readonly PrivateKey[]): AsyncGenerator<StoredPackage> {
+      await ready()
+      const kept = (await vault.rows(study)).filter(({ deleted }) => deleted !== true)
+      for (const { digest, participant, receivedAt } of kept.reverse()) {
+        const opened = await openStored(home(study, digest), keys ?? openKeys(study))
+        yield Object.freeze({ study, digest, participant, receivedAt, ...opened })
+      }
+    },
+
     async verify(studies: readonly string[], digest: string): Promise<Verification> {
       const of = (faults: readonly Fault[]): Verification =>
         Object.freeze({ ok: faults.length === 0, faults: Object.freeze(faults) })
       if (!/^[0-9a-f]{64}$/.test(digest)) return of([{ path: '', fault: 'unknown' }])
       for (const study of studies) {
-        if (await exists(home(study, digest))) return of(await faultsOf(home(study, digest), digest))
+        if (await exists(home(study, digest)))
+          return of(await faultsOf(home(study, digest), digest, openKeys(study)))
       }
       return of([{ path: '', fault: 'unknown' }])
     },
@@ -462,50 +518,75 @@ export function openVault({ folder, maxBytes, quotaBytes }: VaultOptions): Vault
   return Object.freeze({
     open: begun(vault.open),
     put: begun(vault.put),
+    expected: begun(vault.expected),
     complete: begun(vault.complete),
     // Whoever withdraws is heard, also when nothing more fits on the disk.
     withdraw: begun((study, notice) => clearing.withReserve(() => vault.withdraw(study, notice))),
     rows: begun(vault.rows),
     withdrawals: begun(vault.withdrawals),
     verify: begun(vault.verify),
+    stored: vault.stored,
   } satisfies Vault)
 }
 
 /** What no further part can mend. */
 const hopeless: ReadonlySet<string> = new Set(['consent', 'manifest', 'withdrawn'])
 
-async function checkParts(manifest: Manifest, folder: string): Promise<void> {
+/** The consent that covers the package, where it can be read. */
+async function checkParts(
+  { manifest, sealed, parts }: Envelope,
+  folder: string,
+  keys: readonly PrivateKey[],
+): Promise<ConsentDocument | undefined> {
   const damaged: string[] = []
-  for (const part of manifest.parts) {
-    const finding = await inspectPart(join(folder, part.sha256), part, kindOf(part))
+  for (const part of parts) {
+    const kind = manifest ? kindOf(part) : ({ kind: 'attachment' } as const)
+    const finding = await inspectPart(join(folder, part.sha256), part, kind)
     if (finding === 'content') throw new Refusal('manifest', { part: part.path })
     if (finding === 'digest') damaged.push(part.sha256)
   }
-  if (damaged.length === 0) return
+  if (damaged.length === 0) {
+    if (manifest)
+      return checkConsent(await readFile(join(folder, manifest.consent.sha256)), manifest, Date.now())
+    if (sealed && keys.length > 0)
+      return checkSealed(sealed, keys, (digest) => join(folder, digest), Date.now())
+    return undefined
+  }
   // It was whole when it arrived, so the disk has changed it: the sender still has it.
   for (const one of damaged) await rm(join(folder, one), { force: true })
   throw new Refusal('incomplete', { missing: [...new Set(damaged)] })
 }
 
-async function faultsOf(folder: string, digest: string): Promise<Fault[]> {
+async function faultsOf(folder: string, digest: string, keys: readonly PrivateKey[]): Promise<Fault[]> {
   const bytes = await readIfThere(join(folder, 'manifest.json'))
   if (!bytes) return [{ path: 'manifest.json', fault: 'missing' }]
-  if (sha256(bytes) !== digest) return [{ path: 'manifest.json', fault: 'digest' }]
-  const manifest = readManifest(bytes)
+  const envelope = envelopeOf(bytes)
+  if (envelope?.digest !== digest) return [{ path: 'manifest.json', fault: 'digest' }]
+  const { manifest, sealed } = envelope
   const faults: Fault[] = []
-  for (const part of manifest.parts) {
-    const finding = await inspectPart(join(folder, ...part.path.split('/')), part, kindOf(part)).catch(
+  for (const part of envelope.parts) {
+    const kind = manifest ? kindOf(part) : ({ kind: 'attachment' } as const)
+    const finding = await inspectPart(join(folder, ...part.path.split('/')), part, kind).catch(
       () => 'missing' as const,
     )
     if (finding !== 'ok') faults.push({ path: part.path, fault: finding })
   }
+  if (sealed && keys.length > 0 && faults.length === 0) {
+    const inside = await openStored(folder, keys).catch(() => undefined)
+    if (!inside) faults.push({ path: 'manifest.json', fault: 'content' })
+  }
   const agreed = await readIfThere(join(folder, 'consent.json'))
-  if (agreed && !faults.some(({ path }) => path === 'consent.json') && !covers(agreed, manifest)) {
+  if (
+    agreed &&
+    manifest &&
+    !faults.some(({ path }) => path === 'consent.json') &&
+    !covers(agreed, manifest)
+  ) {
     faults.push({ path: 'consent.json', fault: 'consent' })
   }
   const receipt = parseJsonBytes((await readIfThere(join(folder, 'receipt.json'))) ?? new Uint8Array())
   if (!isObject(receipt)) faults.push({ path: 'receipt.json', fault: 'missing' })
-  else if (receipt.digest !== digest || receipt.bytes !== sizeOf(manifest)) {
+  else if (receipt.digest !== digest || receipt.bytes !== sizeOf(envelope)) {
     faults.push({ path: 'receipt.json', fault: 'content' })
   }
   return faults
@@ -546,12 +627,32 @@ async function ownerAt(
   return { consent: consent.id, participant, withdrawalCommitment }
 }
 
-async function manifestAt(folder: string): Promise<Manifest | undefined> {
-  const bytes = await readIfThere(join(folder, 'manifest.json'))
+function envelopeOf(bytes: Uint8Array): Envelope | undefined {
   try {
-    return bytes && readManifest(bytes)
+    return readEnvelope(bytes)
   } catch {
     return undefined
+  }
+}
+
+/**
+ * A stored package, opened where it is sealed.
+ *
+ * @throws SmartError `SHARE_SEAL_INVALID` when none of the keys opens it
+ */
+async function openStored(
+  folder: string,
+  keys: readonly PrivateKey[],
+): Promise<Pick<StoredPackage, 'manifest' | 'read'>> {
+  const { manifest, sealed } = readEnvelope(await readFile(join(folder, 'manifest.json')))
+  if (manifest) return { manifest, read: (path: string) => readPart(folder, manifest, path) }
+  const places = new Map(sealed?.parts.map((part) => [part.sha256, join(folder, ...part.path.split('/'))]))
+  const inside = await unseal(sealed as SealedManifest, keys, (digest) => places.get(digest) ?? folder)
+  return {
+    manifest: inside.manifest,
+    async *read(path: string) {
+      yield await inside.read(path)
+    },
   }
 }
 
@@ -591,7 +692,6 @@ const exists = (path: string): Promise<boolean> =>
     },
   )
 
-const sizeOf = (manifest: Manifest): number =>
-  manifest.parts.reduce((sum: number, part: ManifestPart) => sum + part.size, 0)
+const sizeOf = ({ parts }: Pick<Envelope, 'parts'>): number => parts.reduce((sum, part) => sum + part.size, 0)
 const sha256 = (data: string | Uint8Array): string => createHash('sha256').update(data).digest('hex')
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)
