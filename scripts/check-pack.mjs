@@ -26,6 +26,9 @@ async function pack() {
   return packed
 }
 
+/** The one file of a package that may need an optional peer. */
+const doors = { 'fhir-kit-client': /\/fhir-kit\./, 'tus-js-client': /\/tus\./ }
+
 /** What is in one archive. */
 async function look({ name, source, file }) {
   const unpacked = join(folder, 'unpacked', name)
@@ -62,9 +65,10 @@ async function look({ name, source, file }) {
     const text = await readFile(join(root, path), 'utf8')
     if (text.includes(top) || /["'(](file:\/\/)?\/(home|work|tmp|Users)\//.test(text))
       faults.push(`${name}: ${path} names a path of this machine`)
-    // Whoever imports that entry has installed it.
-    if (!/\/fhir-kit\./.test(path) && /from ['"]fhir-kit-client['"]/.test(text))
-      faults.push(`${name}: ${path} needs fhir-kit-client`)
+    // Whoever imports the entry that is made for it has installed it.
+    for (const peer of Object.keys(source.peerDependenciesMeta ?? {}))
+      if (!doors[peer]?.test(path) && new RegExp(`from ['"]${peer}['"]`).test(text))
+        faults.push(`${name}: ${path} needs ${peer}`)
     if (/\.js$/.test(path) && /\beval\(|\bnew Function\b/.test(text))
       faults.push(`${name}: ${path} evaluates text`)
   }
@@ -117,7 +121,7 @@ async function install(packed) {
   const server = await project(
     'server',
     packed.map(({ name }) => name),
-    { 'fhir-kit-client': '2.0.3' },
+    optionalPeers(packed),
   )
   if (!server) return
   const entries = packed.flatMap(({ name, source }) =>
@@ -132,6 +136,18 @@ async function install(packed) {
       `import * as entry from '${entry}'\nif (Object.keys(entry).length === 0) throw new Error('it is empty')`,
     )
   await script(server, 'the road from connect to collect works with what was installed', road)
+}
+
+/** What an app installs besides for the entries that need it, at the versions that the package was tested with. */
+function optionalPeers(packed) {
+  return Object.fromEntries(
+    packed.flatMap(({ source }) =>
+      Object.keys(source.peerDependenciesMeta ?? {}).map((name) => [
+        name,
+        source.devDependencies?.[name] ?? source.peerDependencies[name],
+      ]),
+    ),
+  )
 }
 
 const road = `

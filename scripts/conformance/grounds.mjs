@@ -5,6 +5,7 @@ const kinds = [
   ['the sandbox (oidc-provider)', /^@s4s\/sandbox|\/town\.js$/],
   ['a scripted server over sockets', /test-support\/(ehr|server)\.js$|^node:(http|https|net|tls)$/],
   ['a simulated browser', /^\.\.\/test-support\/browser\.js$/],
+  ['a real Postgres and PGlite', /^@electric-sql\/pglite$|test-support\/postgres\.js$/],
   ['processes of their own', /^node:child_process$|test-support\/child\.js$/],
   ['files on disk', /^node:fs/],
   ['properties', /^fast-check$/],

@@ -1,12 +1,12 @@
 // A process that shares a store: opens the connection in it, says so, and reads when it is told to. One that `dies` is
 // killed when an answer of the token endpoint has arrived and nothing of it has been read.
 import { createClient, type Provider, usCore } from '@s4s/core'
-import { fileStore } from '../file-store.js'
 import { nodePlatform } from '../platform.js'
+import { storeAt } from './store-at.js'
 
 const [folder = '', key = '', provider = '', requests = '1', dies = ''] = process.argv.slice(2)
 const one = JSON.parse(provider) as Provider
-const store = fileStore(folder, { key })
+const store = storeAt(folder, key)
 const platform = nodePlatform({ store })
 const fetch: typeof platform.fetch = async (input, init) => {
   const answer = await platform.fetch(input, init)
