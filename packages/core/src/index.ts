@@ -95,6 +95,7 @@ export type { PatientRecord } from './record/record.js'
 
 // 3. share
 
+export type { Choices } from './study/choices.js'
 export {
   type ConsentDocument,
   type ConsentGiven,
@@ -103,6 +104,7 @@ export {
   readConsent,
   recordConsent,
 } from './study/consent.js'
+export type { Period } from './study/dated.js'
 export {
   type Delivery,
   type DeliveryOptions,
@@ -114,15 +116,15 @@ export {
 } from './study/delivery.js'
 export {
   createPackage,
+  type Given,
   type Manifest,
   type ManifestPart,
   type ManifestSource,
   type Package,
   type PackagePart,
-  type Withheld,
-  type WithheldReason,
 } from './study/package.js'
 export { type Receipt, readReceipt } from './study/receipt.js'
+export { type ReviewedRecord, type ReviewItem, review } from './study/review.js'
 export {
   isSealedManifest,
   type OpenSeal,
@@ -131,6 +133,8 @@ export {
   type SealedManifest,
   seal,
 } from './study/seal.js'
+export type { Withheld, WithheldReason } from './study/select.js'
+export { type SensitiveCategory, sensitiveCategories } from './study/sensitive.js'
 export { readShare, type Share, type SharedSource, type ShareOptions, share } from './study/share.js'
 export { verifyReceipt } from './study/signature.js'
 export {
@@ -143,6 +147,7 @@ export {
   type StatusOptions,
   statusOf,
 } from './study/status.js'
+export { type Removal, type RemovalRow, removals } from './study/strip.js'
 export {
   defineStudy,
   type PublicKey,

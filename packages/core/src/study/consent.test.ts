@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { ambientClock, ambientCrypto } from '../ambient.js'
 import { usCore } from '../plans/index.js'
 import { sha256Now } from '../util/sha256.js'
-import { allowedClasses, type ConsentRecord, consentBytes, readConsent, recordConsent } from './consent.js'
+import { allowedBy, type ConsentRecord, consentBytes, readConsent, recordConsent } from './consent.js'
 import { defineStudy } from './study.js'
 
 const study = defineStudy({
@@ -57,7 +57,7 @@ test('a consent comes back from storage as it went, and may be shared with again
   const consent = recordConsent(study, { ...given, expiresAt: new Date(now + 1000) })
   const read = readConsent(stored(consent), study)
   expect(read).toEqual(consent)
-  expect([...allowedClasses(read, study, now)]).toEqual(['Patient', 'Laboratory', 'Goals'])
+  expect(allowedBy(read, study, now).dataClasses).toEqual(['Patient', 'Laboratory', 'Goals'])
 })
 
 test('T71 a consent that neither recordConsent nor readConsent made is worth nothing', () => {
@@ -72,7 +72,7 @@ test('T71 a consent that neither recordConsent nor readConsent made is worth not
     'yes',
   ]
   for (const one of forged) {
-    expect(() => allowedClasses(one as ConsentRecord, study, now)).toThrow(
+    expect(() => allowedBy(one as ConsentRecord, study, now)).toThrow(
       refusal('was made neither by recordConsent nor by readConsent'),
     )
   }
@@ -80,8 +80,8 @@ test('T71 a consent that neither recordConsent nor readConsent made is worth not
 
 test('T71 an expired consent is worth nothing', () => {
   const consent = recordConsent(study, { ...given, expiresAt: new Date(now + 1000) })
-  expect(allowedClasses(consent, study, now + 999).size).toBe(3)
-  expect(() => allowedClasses(consent, study, now + 1000)).toThrow(refusal('has expired'))
+  expect(allowedBy(consent, study, now + 999).dataClasses).toHaveLength(3)
+  expect(() => allowedBy(consent, study, now + 1000)).toThrow(refusal('has expired'))
 })
 
 test('a consent is to one study, one version and one text', () => {
@@ -95,7 +95,7 @@ test('a consent is to one study, one version and one text', () => {
   for (const [what, change] of others) {
     const other = defineStudy({ ...study, ...change })
     expect(() => readConsent(stored(consent), other)).toThrow(refusal(what))
-    expect(() => allowedClasses(consent, other, now)).toThrow(refusal(what))
+    expect(() => allowedBy(consent, other, now)).toThrow(refusal(what))
   }
 })
 

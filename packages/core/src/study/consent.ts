@@ -4,6 +4,8 @@ import type { Platform } from '../ports.js'
 import { randomToken } from '../util/bytes.js'
 import { isObject, stringAt, stringsAt } from '../util/json.js'
 import { sha256Now } from '../util/sha256.js'
+import { type Choices, chosenCategories, chosenClasses, chosenPeriod, isPeriod } from './choices.js'
+import type { Period } from './dated.js'
 import type { Recipient, Study } from './study.js'
 
 /** What a participant agreed to, as it travels with every package: `consent.json`. */
@@ -19,6 +21,10 @@ export interface ConsentDocument {
   readonly language?: string
   /** Names of the data classes that may be shared, in the order of the study's plan. */
   readonly dataClasses: readonly string[]
+  /** Only what is dated within these days may be shared. */
+  readonly period?: Period
+  /** Ids of the sensitive categories that may not be shared. */
+  readonly withhold?: readonly string[]
   /** Who gets to see it. */
   readonly recipients?: readonly Recipient[]
   /** `once`: one package. `ongoing`: also what is new later. */
@@ -59,13 +65,11 @@ export interface ConsentRecord extends ConsentDocument {
 
 const good = new WeakSet<object>()
 
-export interface ConsentGiven {
+export interface ConsentGiven extends Choices {
   /** The study's own name for the participant; best one that says nothing about the person. */
   readonly participant: string
   /** What the participant typed or did to agree. */
   readonly signature: string
-  /** What they agreed to share. Default: everything in the study's plan. */
-  readonly dataClasses?: readonly string[]
   /** Those of the study's recipients that they agreed to. Default: all. */
   readonly recipients?: readonly string[]
   /** Default: as the study says. */
@@ -96,11 +100,9 @@ export function recordConsent(study: Study, given: ConsentGiven): ConsentRecord 
   if (language !== undefined && study.languages && !study.languages.includes(language))
     throw new TypeError('the study does not offer its text in that language')
   const now = clock.now()
-  const planned = study.plan.classes.map((row): string => row.name)
-  const wanted = new Set<string>(given.dataClasses ?? planned)
-  const unknown = [...wanted].find((name) => !planned.includes(name))
-  if (unknown !== undefined) throw new TypeError(`the study does not ask for ${unknown}`)
-  if (wanted.size === 0) throw new TypeError('a consent covers at least one data class')
+  const dataClasses = chosenClasses(study, given.dataClasses)
+  const period = chosenPeriod(study, given.period, now)
+  const withhold = chosenCategories(given.withhold)
   const sharing = given.sharing ?? study.sharing
   if (study.sharing === 'once' && sharing === 'ongoing') throw new TypeError('the study shares once')
   const expiresAt = endOf(study, given.expiresAt, now)
@@ -113,7 +115,9 @@ export function recordConsent(study: Study, given: ConsentGiven): ConsentRecord 
     version: study.consent.version,
     text: study.consent.text,
     ...(language === undefined ? {} : { language }),
-    dataClasses: planned.filter((name) => wanted.has(name)),
+    dataClasses,
+    ...(period === undefined ? {} : { period }),
+    ...(withhold === undefined ? {} : { withhold }),
     recipients: recipientsOf(study, given.recipients),
     ...(sharing === undefined ? {} : { sharing }),
     signature,
@@ -204,17 +208,23 @@ const optional: Readonly<Record<string, (value: unknown) => boolean>> = {
   givenBy: (value) => isProxy(value),
   expiresAt: isText,
   replaces: isText,
+  period: isPeriod,
+  withhold: (value) => Array.isArray(value) && value.length > 0 && value.every((one) => isText(one)),
 }
 
 const isProxy = (value: unknown): value is Proxy =>
   stringAt(value, 'name') !== undefined && stringAt(value, 'relationship') !== undefined
 
 /**
- * What a consent allows at this moment: the names of the data classes.
+ * What a consent allows at this moment.
  *
  * @throws SmartError `SHARE_CONSENT_INVALID`
  */
-export function allowedClasses(consent: ConsentRecord, study: Study, now: number): ReadonlySet<string> {
+export function allowedBy(
+  consent: ConsentRecord,
+  study: Study,
+  now: number,
+): Required<Pick<ConsentDocument, 'dataClasses'>> & Choices {
   if (!isObject(consent) || !good.has(consent)) {
     throw invalid('was made neither by recordConsent nor by readConsent')
   }
@@ -223,7 +233,12 @@ export function allowedClasses(consent: ConsentRecord, study: Study, now: number
   if (consent.expiresAt !== undefined && !(Date.parse(consent.expiresAt) > now)) {
     throw new SmartError('SHARE_CONSENT_INVALID', 'the consent has expired', { reason: 'expired' })
   }
-  return new Set(consent.dataClasses)
+  const { dataClasses, period, withhold } = consent
+  return {
+    dataClasses,
+    ...(period === undefined ? {} : { period }),
+    ...(withhold === undefined ? {} : { withhold }),
+  }
 }
 
 /** The bytes of `consent.json`: all but the withdrawal key. */
@@ -252,14 +267,36 @@ function checkAgainst(consent: Stored, study: Study): void {
   if (consent.dataClasses.length === 0 || !consent.dataClasses.every((name) => planned.has(name))) {
     throw invalid('covers what the study does not ask for')
   }
+  // One that was recorded elsewhere may name a category that is not known here: shared, it would be in the package.
+  try {
+    chosenCategories(consent.withhold)
+  } catch (cause) {
+    throw new SmartError('SHARE_CONSENT_INVALID', 'the consent withholds a category that is not known', {
+      cause,
+    })
+  }
 }
 
 const members = [
   ...['format', 'id', 'study', 'participant', 'version', 'text', 'language', 'dataClasses'],
-  ...['recipients', 'sharing', 'signature', 'givenBy', 'givenAt', 'expiresAt', 'replaces'],
+  ...[
+    'period',
+    'withhold',
+    'recipients',
+    'sharing',
+    'signature',
+    'givenBy',
+    'givenAt',
+    'expiresAt',
+    'replaces',
+  ],
   'withdrawalCommitment',
 ] as const
-const inside = { study: ['id', 'title'], givenBy: ['name', 'relationship'] } as const
+const inside = {
+  study: ['id', 'title'],
+  period: ['start', 'end'],
+  givenBy: ['name', 'relationship'],
+} as const
 
 // The order of the members is fixed here, and with it what the digest is of.
 function documentOf(consent: Omit<ConsentDocument, 'digest'>): Omit<ConsentDocument, 'digest'> {
@@ -267,6 +304,7 @@ function documentOf(consent: Omit<ConsentDocument, 'digest'>): Omit<ConsentDocum
   for (const [key, names] of Object.entries(inside))
     if (document[key] !== undefined) document[key] = Object.freeze(pick(document[key] as object, names))
   document.dataClasses = Object.freeze([...consent.dataClasses])
+  if (consent.withhold) document.withhold = Object.freeze([...consent.withhold])
   if (consent.recipients)
     document.recipients = Object.freeze(
       consent.recipients.map((one) => Object.freeze(pick(one, ['name', 'role']))),

@@ -5,8 +5,11 @@ import type { RecordAttachment } from '../record/attachments.js'
 import type { Completeness } from '../record/completeness.js'
 import type { PatientRecord } from '../record/record.js'
 import { sha256 } from '../util/bytes.js'
-import { allowedClasses, type ConsentRecord, consentBytes } from './consent.js'
+import { termsOf } from './choices.js'
+import { allowedBy, type ConsentRecord, consentBytes } from './consent.js'
 import { provenanceOf } from './provenance.js'
+import { type Selection, selectFrom, type Terms, toldReasons, type Withheld } from './select.js'
+import type { Removal } from './strip.js'
 import type { Study } from './study.js'
 import { version } from './version.js'
 
@@ -45,19 +48,12 @@ export interface ManifestSource {
   readonly completeness: readonly Completeness[]
   /** Findings by kind. */
   readonly issues: Readonly<Record<string, number>>
+  /** What the consent and the period kept back. What was withheld as sensitive or left out is in no number here. */
   readonly withheld: readonly Withheld[]
+  /** Elements that the study's protocol keeps out, by kind, and how many there were. */
+  readonly removed?: Readonly<Partial<Record<Removal, number>>>
   /** Resources by type. */
   readonly counts: Readonly<Record<string, number>>
-}
-
-/** Why something that was collected is not shared: the consent does not cover its data class. */
-export type WithheldReason = 'not-agreed'
-
-/** What was collected but not shared: how much, never what it said. */
-export interface Withheld {
-  readonly dataClass: string
-  readonly count: number
-  readonly reason: WithheldReason
 }
 
 /** The table of contents of a package. Its digest stands for all of it. */
@@ -86,8 +82,18 @@ export interface Package {
   readonly manifest: Manifest
   readonly manifestBytes: Uint8Array<ArrayBuffer>
   readonly parts: readonly PackagePart[]
+  /** For the participant: what each record gave, in the order of the manifest's sources. It is not sent. */
+  readonly given: readonly Given[]
   /** True when `manifestBytes` and `parts` are sealed: only the study can read them. */
   readonly sealed?: true
+}
+
+/** What of a record is in a package, and what is not. */
+export interface Given {
+  /** Resources that are shared, by data class. */
+  readonly shared: Readonly<Record<string, number>>
+  /** Every reason, also those that the study does not hear of. */
+  readonly withheld: readonly Withheld[]
 }
 
 /**
@@ -101,20 +107,27 @@ export async function createPackage(
   options: {
     readonly study: Study
     readonly consent: ConsentRecord
+    /** Keys of items of a `review` that the participant leaves out. */
+    readonly leaveOut?: readonly string[]
     readonly platform?: Pick<Platform, 'crypto' | 'clock'>
   },
 ): Promise<Package> {
-  const { study, consent } = options
+  const { study, consent, leaveOut = [] } = options
   const { crypto, clock } = options.platform ?? { crypto: ambientCrypto, clock: ambientClock }
   if (!Array.isArray(records)) throw new TypeError('records is not an array')
-  const classes = allowedClasses(consent, study, clock.now())
+  const terms = termsOf(study, allowedBy(consent, study, clock.now()), leaveOut)
 
   const parts: Part[] = []
   const agreed = await addPart(parts, crypto, 'consent.json', 'application/json', () => consentBytes(consent))
   const sources: ManifestSource[] = []
+  const given: Given[] = []
   for (const [index, record] of [...records].sort(bySource).entries()) {
     const folder = `records/${String(index + 1).padStart(2, '0')}`
-    sources.push(await addSource(parts, crypto, record, folder, classes))
+    const selection = selectFrom(record, terms)
+    sources.push(await addSource(parts, crypto, record, folder, terms, selection))
+    given.push(
+      Object.freeze({ shared: Object.freeze(selection.shared), withheld: Object.freeze(selection.withheld) }),
+    )
   }
   if (!parts.some((part) => part.resources)) {
     throw new SmartError('SHARE_NOTHING', 'nothing that was collected is covered by the consent', {
@@ -145,6 +158,7 @@ export async function createPackage(
     manifest,
     manifestBytes,
     parts: Object.freeze(parts),
+    given: Object.freeze(given),
   })
 }
 
@@ -178,15 +192,17 @@ async function addSource(
   crypto: CryptoPort,
   record: PatientRecord,
   folder: string,
-  classes: ReadonlySet<string>,
+  terms: Terms,
+  selection: Selection,
 ): Promise<ManifestSource> {
+  const { classes } = terms
   const counts: Record<string, number> = {}
   for (const type of Object.keys(record.types()).sort()) {
     if (!/^[A-Z][A-Za-z]{0,63}$/.test(type)) throw new TypeError('a record holds a type that is none')
-    const count = await addResources(parts, crypto, record, folder, type, classes)
+    const count = await addResources(parts, crypto, folder, type, selection)
     if (count > 0) counts[type] = count
   }
-  await addAttachments(parts, crypto, record, folder, classes)
+  await addAttachments(parts, crypto, record, folder, selection)
   if (Object.keys(counts).length > 0) {
     await addPart(parts, crypto, `${folder}/provenance.ndjson`, ndjson, () =>
       encode(`${JSON.stringify(provenanceOf(record, counts))}\n`),
@@ -201,11 +217,23 @@ async function addSource(
     startedAt: record.startedAt.toISOString(),
     collectedAt: record.collectedAt.toISOString(),
     plan: { id: record.plan.id, classes: record.plan.classes.filter((name) => classes.has(name)) },
-    completeness: record.completeness.filter((row) => classes.has(row.dataClass)),
+    completeness: toldCompleteness(record, terms, selection),
     issues: issueCounts(record, classes),
-    withheld: withheldOf(record, classes),
+    withheld: selection.withheld.filter(({ reason }) => toldReasons.has(reason)),
+    ...(terms.removes.length === 0 ? {} : { removed: selection.removed }),
     counts,
   }
+}
+
+/** The rows of the agreed classes; where the participant withheld in silence, they count as if it were not there. */
+function toldCompleteness(record: PatientRecord, terms: Terms, selection: Selection): Completeness[] {
+  const rows = record.completeness.filter((row) => terms.classes.has(row.dataClass))
+  if (terms.withhold.length === 0 && terms.leaveOut.size === 0) return rows
+  return rows.map((row) => {
+    const count = row.count - (selection.silent[row.dataClass] ?? 0)
+    const status = row.status === 'received' && count === 0 ? 'none' : row.status
+    return { ...row, status, count, queries: [] }
+  })
 }
 
 const ndjson = 'application/fhir+ndjson'
@@ -215,10 +243,9 @@ const mostBytes = 4 * 1024 * 1024
 async function addResources(
   parts: Part[],
   crypto: CryptoPort,
-  record: PatientRecord,
   folder: string,
   type: string,
-  classes: ReadonlySet<string>,
+  selection: Selection,
 ): Promise<number> {
   let from = 0
   let number = 0
@@ -228,13 +255,13 @@ async function addResources(
     if (chunk.length === 0) return
     const [start, length] = [from, chunk.length]
     const path = `${folder}/${type}-${String(++number).padStart(4, '0')}.ndjson`
-    const open = (): Uint8Array<ArrayBuffer> => encodeLines(record.lines(type, classes), start, length)
+    const open = (): Uint8Array<ArrayBuffer> => encodeLines(selection.lines(type), start, length)
     await addPart(parts, crypto, path, ndjson, open, { bytes: concat(chunk, size), resources: length })
     from += length
     chunk = []
     size = 0
   }
-  for (const line of record.lines(type, classes)) {
+  for (const line of selection.lines(type)) {
     const bytes = encode(`${line}\n`)
     // A resource larger than a part, such as a report with its pages inside, is a part of its own.
     if (size + bytes.length > mostBytes) await flush()
@@ -264,12 +291,12 @@ async function addAttachments(
   crypto: CryptoPort,
   record: PatientRecord,
   folder: string,
-  classes: ReadonlySet<string>,
+  selection: Selection,
 ): Promise<void> {
   const paths = new Map<string, string>()
   const index: string[] = []
   for (const attachment of record.attachments) {
-    if (!attachment.dataClasses.some((name) => classes.has(name))) continue
+    if (!selection.sharesFile(attachment)) continue
     const { status, source, contentType, size, reason } = attachment
     if (attachment.status !== 'received') {
       index.push(JSON.stringify({ source, status, contentType, ...(reason === undefined ? {} : { reason }) }))
@@ -316,24 +343,6 @@ function issueCounts(record: PatientRecord, classes: ReadonlySet<string>): Recor
     if (classes.has(dataClass)) counts.set(kind, (counts.get(kind) ?? 0) + count)
   }
   return Object.fromEntries([...counts].sort(([a], [b]) => compare(a, b)))
-}
-
-// A resource that also belongs to a class which is shared is not withheld.
-function withheldOf(record: PatientRecord, classes: ReadonlySet<string>): Withheld[] {
-  const total = (names: ReadonlySet<string>): number => {
-    let count = 0
-    for (const type of Object.keys(record.types())) for (const _ of record.lines(type, names)) count++
-    return count
-  }
-  const shared = total(classes)
-  return record.plan.classes
-    .filter((name) => !classes.has(name))
-    .map((dataClass) => ({
-      dataClass,
-      count: total(new Set([...classes, dataClass])) - shared,
-      reason: 'not-agreed' as const,
-    }))
-    .filter(({ count }) => count > 0)
 }
 
 function bySource(a: PatientRecord, b: PatientRecord): number {

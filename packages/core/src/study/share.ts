@@ -8,9 +8,10 @@ import { parseUrl } from '../util/url.js'
 import { type ConsentRecord, parseConsent } from './consent.js'
 import type { Delivery, DeliveryProgress } from './delivery.js'
 import type { Outbox } from './outbox.js'
-import { createPackage, type Package, type Withheld, type WithheldReason } from './package.js'
+import { createPackage, type Package } from './package.js'
 import { checkReceipt, type Receipt, readReceipt } from './receipt.js'
 import { seal } from './seal.js'
+import type { Withheld, WithheldReason } from './select.js'
 import { verifyReceipt } from './signature.js'
 import type { Study } from './study.js'
 
@@ -18,6 +19,8 @@ export interface ShareOptions {
   readonly study: Study
   readonly consent: ConsentRecord
   readonly deliver: Delivery
+  /** Keys of items of a `review` that the participant leaves out. */
+  readonly leaveOut?: readonly string[]
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: DeliveryProgress) => void
   /** Where withdrawals are kept, an outbox: nothing is shared under a consent that was withdrawn there. */
@@ -43,7 +46,7 @@ export interface Share {
   readonly study: { readonly id: string; readonly title: string }
   readonly participant: string
   readonly receipt: Receipt
-  /** What the consent kept back. */
+  /** What was kept back, with every reason. The study hears of `not-agreed`, `period` and `undated` only. */
   readonly withheld: readonly Withheld[]
   /** Where it came from; absent in what an older version stored. */
   readonly sources?: readonly SharedSource[]
@@ -60,7 +63,7 @@ export interface Share {
  * @throws SmartError `SHARE_*`; the signal's reason when aborted
  */
 export async function share(records: readonly PatientRecord[], options: ShareOptions): Promise<Share> {
-  const { study, consent, deliver, signal } = options
+  const { study, consent, deliver, leaveOut = [], signal } = options
   if (typeof deliver?.deliver !== 'function') throw new TypeError('share needs a delivery')
   if (deliver.recipient !== undefined && !sameUrl(deliver.recipient, study.recipient)) {
     throw new SmartError('CONFIG_INVALID', 'the delivery leads elsewhere than the study says', {
@@ -70,7 +73,7 @@ export async function share(records: readonly PatientRecord[], options: ShareOpt
   const platform = options.platform ?? { crypto: ambientCrypto, clock: ambientClock }
   signal?.throwIfAborted()
   await needsToStand(options)
-  const pack = await orAborted(signal, () => createPackage(records, { study, consent, platform }))
+  const pack = await orAborted(signal, () => createPackage(records, { study, consent, leaveOut, platform }))
   // Packing takes its time, and the participant may be in another tab.
   await needsToStand(options)
   const sealed = await orAborted(signal, () => sealedFor(study, pack, consent, platform.crypto))
@@ -154,7 +157,7 @@ async function send(pack: Package, options: ShareOptions): Promise<Receipt> {
 
 function withheldOf(pack: Package): Withheld[] {
   const rows = new Map<string, Withheld>()
-  for (const row of pack.manifest.sources.flatMap((source) => source.withheld)) {
+  for (const row of pack.given.flatMap((one) => one.withheld)) {
     const key = `${row.reason} ${row.dataClass}`
     rows.set(key, Object.freeze({ ...row, count: row.count + (rows.get(key)?.count ?? 0) }))
   }
@@ -162,13 +165,10 @@ function withheldOf(pack: Package): Withheld[] {
 }
 
 function sourcesOf(pack: Package): SharedSource[] {
-  return pack.manifest.sources.map(({ provider, connection, collectedAt, completeness, withheld }) => {
-    const counts = completeness.map(({ dataClass, count }) => {
-      const kept = withheld
-        .filter((row) => row.dataClass === dataClass)
-        .reduce((sum, row) => sum + row.count, 0)
-      return Object.freeze({ dataClass, count: Math.max(0, count - kept) })
-    })
+  return pack.manifest.sources.map(({ provider, connection, collectedAt }, index) => {
+    const counts = Object.entries(pack.given[index]?.shared ?? {}).map(([dataClass, count]) =>
+      Object.freeze({ dataClass, count }),
+    )
     return Object.freeze({
       provider: Object.freeze({ id: provider.id, name: provider.name }),
       ...{ connection, collectedAt },

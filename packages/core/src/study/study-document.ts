@@ -35,7 +35,7 @@ const members = new Set([
     'contact',
     'infoUrl',
   ],
-  ...['languages', 'recipients', 'sharing', 'until', 'sealTo', 'receiptKeys'],
+  ...['languages', 'recipients', 'sharing', 'until', 'sealTo', 'receiptKeys', 'lookBackYears', 'removes'],
 ])
 
 /**

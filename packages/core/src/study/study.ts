@@ -2,6 +2,7 @@ import { SmartError } from '../errors.js'
 import type { Plan } from '../plans/plan.js'
 import { isObject } from '../util/json.js'
 import { isSecure, parseUrl } from '../util/url.js'
+import { type Removal, removals } from './strip.js'
 
 /** A public key as a JWK. @see https://www.rfc-editor.org/rfc/rfc7517 */
 export type PublicKey = Readonly<Record<string, unknown>> & { readonly kty: string }
@@ -37,6 +38,10 @@ export interface Study<Name extends string = string> {
   readonly recipients?: readonly Recipient[]
   /** `once`: one package for each consent. `ongoing`: also what is new later. Default: as the consent says. */
   readonly sharing?: 'once' | 'ongoing'
+  /** How many years back from the day of consent it looks; nothing older is shared. Default: as far as the record goes. */
+  readonly lookBackYears?: number
+  /** What its protocol keeps out of what it receives. */
+  readonly removes?: readonly Removal[]
   /** The last day on which the study takes anything, `YYYY-MM-DD`. No consent lasts longer. */
   readonly until?: string
   /** With it every package is sealed, so that only who holds the private key can read it. @see https://www.rfc-editor.org/rfc/rfc7516 */
@@ -84,6 +89,16 @@ function checkOptional(study: Study): void {
   if (sharing !== undefined && sharing !== 'once' && sharing !== 'ongoing')
     throw invalid('study.sharing', 'is neither once nor ongoing')
   if (until !== undefined && !isDay(until)) throw invalid('study.until', 'is not a day such as 2027-12-31')
+  const { lookBackYears } = study
+  if (
+    lookBackYears !== undefined &&
+    !(Number.isInteger(lookBackYears) && lookBackYears > 0 && lookBackYears <= 200)
+  )
+    throw invalid('study.lookBackYears', 'is not a number of whole years')
+  eachOf(study.removes, 'study.removes', (one, path) => {
+    if (!removals.some(({ id }) => id === one))
+      throw invalid(path, `is none of ${removals.map(({ id }) => id).join(', ')}`)
+  })
   if (study.sealTo !== undefined) checkKey(study.sealTo, 'study.sealTo')
   eachOf(study.receiptKeys, 'study.receiptKeys', checkKey)
 }
