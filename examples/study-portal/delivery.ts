@@ -19,6 +19,7 @@ export function shareAndNote(
   records: readonly PatientRecord[],
   options: {
     readonly consent: ConsentRecord
+    readonly leaveOut: readonly string[]
     readonly signal: AbortSignal
     readonly onProgress: (progress: { readonly done: number; readonly total: number }) => void
   },

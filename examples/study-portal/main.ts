@@ -1,9 +1,9 @@
 import { type Connection, createBrowserClient } from '@s4s/browser'
 import { settleCutOff } from './delivery.js'
 import { openNotes } from './notes.js'
+import { openStudy } from './open-study.js'
 import type { Portal, StepName } from './portal.js'
 import { steps } from './steps/index.js'
-import { openStudy } from './study.js'
 import { button, el, heading, notice } from './view.js'
 
 const page = document.querySelector<HTMLElement>('#page') as HTMLElement

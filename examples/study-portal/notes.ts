@@ -16,6 +16,12 @@ export interface Notes {
   readonly participant: string
   /** Data classes that the participant does not want to share. */
   readonly leftOut: readonly string[]
+  /** How many years back the participant shares; all of them when it is not said. */
+  readonly years?: number
+  /** Sensitive categories that they withhold. */
+  readonly withhold: readonly string[]
+  /** Single items that they leave out, by key. */
+  readonly items: readonly string[]
   readonly shares: readonly Share[]
   /** A delivery that had begun and of which no receipt has come yet. */
   readonly begun?: { readonly digest: string; readonly consent: ConsentRecord }
@@ -54,6 +60,8 @@ function parse(text: string | undefined): Notes {
   const kept: Partial<Notes> = text === undefined ? {} : JSON.parse(text)
   return {
     leftOut: [],
+    withhold: [],
+    items: [],
     ...kept,
     participant: kept.participant ?? `p-${crypto.randomUUID().slice(0, 8)}`,
     shares: (kept.shares ?? []).map(readShare),

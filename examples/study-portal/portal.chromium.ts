@@ -1,11 +1,14 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { createInbox } from '@s4s/node/inbox'
 import type { Browser, BrowserContext, Page, Request } from 'playwright-core'
 import { build } from 'vite'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { type Child, startChild } from '../../packages/node/src/test-support/child.js'
 import { noChromium, openBrowser } from '../browser.js'
 import { type RunningPortal, startPortal } from './serve.js'
 
@@ -296,7 +299,7 @@ describe.skipIf(noChromium !== undefined)('the study portal, in a real browser',
   })
 
   test.each([
-    ['before the study had it all', '**/parts/*'],
+    ['before the study had it all', '**/uploads/*'],
     ['when the study had it all', '**/complete'],
   ])('sharing that a reload cuts off, %s, is taken back and told', async (_, cut) => {
     await connect('Mercy Hospital', 'Camila Rivera born')
@@ -315,6 +318,110 @@ describe.skipIf(noChromium !== undefined)('the study portal, in a real browser',
     await agree()
     await at(/^Thank you/)
     expect((await seen()).filter(({ status }) => status === 'stored')).toHaveLength(1)
+  })
+
+  test('F13 what the participant keeps to themselves stays, item by item, by date and by what it is about', async () => {
+    await connect('Mercy Hospital', 'Camila Rivera born')
+    await review()
+    await classItem('Problems').getByText('Mercy Hospital').click()
+    const first = classItem('Problems').locator('.items li').first()
+    const title = await first.locator('strong').textContent()
+    await first.getByRole('button', { name: /Leave out/ }).click()
+    await first.getByText('stays with you').waitFor()
+    await page.getByLabel('Sexual and reproductive health').check()
+    await page.getByText('2 items of them left out').waitFor()
+    await page.reload()
+    await at('This is what was found')
+    expect(await page.getByLabel('Sexual and reproductive health').isChecked()).toBe(true)
+    await page.getByLabel('Share', { exact: true }).selectOption('1')
+    await page.getByText(/\d\d items of them left out/).waitFor()
+    await looksRight('review-choices')
+    await press('Continue')
+    await page.getByText('about what you chose to keep to yourself').waitFor()
+    await agree()
+    await at(/^Thank you/)
+    await looksRight('receipt-choices')
+    expect(await page.getByRole('main').textContent()).toContain('Yes, and the signature was checked')
+
+    const { inbox, study } = portal
+    let text = ''
+    for await (const pack of inbox.stored(study.id))
+      for (const { path } of pack.manifest.parts)
+        for await (const chunk of pack.read(path)) text += Buffer.from(chunk).toString('utf8')
+    expect(text).toContain('"resourceType":"Observation"')
+    expect(text).not.toMatch(/pregnan/i)
+    expect(
+      text
+        .split('\n')
+        .filter((line) => line.startsWith('{"resourceType":"Condition"') && line.includes(String(title))),
+    ).toEqual([])
+    const days = [...text.matchAll(/"effectiveDateTime":"(\d{4}-\d{2}-\d{2})/g)].map(([, day]) => day)
+    const aYearAgo = new Date()
+    aYearAgo.setUTCFullYear(aYearAgo.getUTCFullYear() - 1)
+    expect(days.sort()[0]?.localeCompare(aYearAgo.toISOString().slice(0, 10))).toBeGreaterThanOrEqual(0)
+  })
+
+  test('F14 F89 a sealed upload goes on when the inbox is killed in the middle and started again', async () => {
+    const { keys, key, teamKey } = portal.study
+    const [port, inboxPort] = [await freePort(), await freePort()]
+    const inboxFolder = join(folder, `inbox-${port}`)
+    const start = async (): Promise<Child> => {
+      const given = {
+        folder: inboxFolder,
+        port: inboxPort,
+        origin: `http://127.0.0.1:${port}`,
+        keys: keys.inbox,
+        key,
+        teamKey,
+      }
+      const child = startChild(join(here, 'inbox-alone.ts'), JSON.stringify(given))
+      await child.line()
+      return child
+    }
+    let inbox = await start()
+    const keyFolder = join(folder, `keys-${port}`)
+    await mkdir(keyFolder)
+    await writeFile(join(keyFolder, 'study-keys.json'), JSON.stringify(keys))
+    const inboxUrl = `http://127.0.0.1:${inboxPort}`
+    const other = await startPortal({ dist, port, folder: keyFolder, inboxUrl })
+    try {
+      await page.goto(other.url)
+      await connect('Mercy Hospital', 'Camila Rivera born')
+      await review()
+      await press('Continue')
+      let pieces = 0
+      let killed: Promise<void> | undefined
+      await page.route('**/uploads/**', async (route) => {
+        if (route.request().method() === 'PATCH' && ++pieces === 3) {
+          killed = inbox.kill()
+          await killed
+        }
+        await route.continue()
+      })
+      await agree()
+      await expect.poll(() => killed !== undefined, { timeout: 20_000 }).toBe(true)
+      await killed
+      inbox = await start()
+      await at(/^Thank you/)
+      const answer = await fetch(`${inboxUrl}/studies/sleep-2026/packages`, {
+        headers: { authorization: `Bearer ${teamKey}` },
+      })
+      const listed = await answer.json()
+      expect(Array.isArray(listed) ? listed : listed.packages).toMatchObject([{ status: 'stored' }])
+      expect(await page.getByRole('main').textContent()).toContain('Yes, and the signature was checked')
+      await inbox.kill()
+      // Nothing that anyone can read without the study's key lies there, nor ever lay in a request.
+      const open = createInbox({ folder: inboxFolder, studies: [{ id: 'sleep-2026', key, teamKey }] })
+      const counts: number[] = []
+      for await (const pack of open.stored('sleep-2026', keys.inbox.openKeys))
+        counts.push(pack.manifest.parts.reduce((sum, part) => sum + (part.resources ?? 0), 0))
+      expect(counts).toEqual([expect.any(Number)])
+      for (const request of sent.filter((one) => one.url().startsWith(inboxUrl)))
+        expect(request.postDataBuffer()?.toString('latin1') ?? '').not.toMatch(/Rivera|resourceType/)
+    } finally {
+      await inbox.kill()
+      await other.stop()
+    }
   })
 
   test('a withdrawal that cannot reach everyone says so, and goes on later', async () => {
@@ -483,4 +590,12 @@ describe.skipIf(noChromium !== undefined)('the study portal, in a real browser',
 
 interface Axe {
   readonly axe: { run(root: Document): Promise<{ violations: { id: string; nodes: { html: string }[] }[] }> }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as AddressInfo
+  await new Promise((resolve) => server.close(resolve))
+  return port
 }

@@ -1,4 +1,4 @@
-import type { BrowserClient, Connection, Delivery, PatientRecord, Study } from '@s4s/browser'
+import type { BrowserClient, Choices, Connection, Delivery, PatientRecord, Study } from '@s4s/browser'
 import type { Notebook } from './notes.js'
 
 export type StepName = 'connect' | 'collect' | 'review' | 'share' | 'receipt' | 'withdraw'
@@ -35,6 +35,22 @@ export interface Step {
 export function chosen({ study, notes }: Portal): string[] {
   const { leftOut } = notes.read()
   return study.plan.classes.map(({ name }) => name).filter((name) => !leftOut.includes(name))
+}
+
+/** What the participant chose, as `review` and `recordConsent` take it. */
+export function choicesOf(portal: Portal): Choices {
+  const { years, withhold } = portal.notes.read()
+  return {
+    dataClasses: chosen(portal),
+    withhold,
+    ...(years === undefined ? {} : { period: { start: yearsAgo(years) } }),
+  }
+}
+
+function yearsAgo(years: number): string {
+  const day = new Date()
+  day.setUTCFullYear(day.getUTCFullYear() - years)
+  return day.toISOString().slice(0, 10)
 }
 
 /** The records of this visit, in the order of the hospitals. */

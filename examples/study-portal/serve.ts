@@ -1,9 +1,10 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { extname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { serve } from '@s4s/node'
-import { createInbox, type Inbox } from '@s4s/node/inbox'
+import { serve, studyDocument } from '@s4s/node'
+import { createInbox, createStudyKeys, type Inbox, type StudyKeys } from '@s4s/node/inbox'
 import { type Sandbox, startSandbox } from '@s4s/sandbox'
+import { sleepStudy } from './sleep-study.js'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 
@@ -12,8 +13,10 @@ export interface PortalOptions {
   readonly port?: number
   /** The built portal. */
   readonly dist?: string
-  /** Where the inbox keeps what it receives. */
+  /** Where the inbox keeps what it receives, and the study its keys. */
   readonly folder?: string
+  /** The address of an inbox that runs elsewhere, with the same keys. */
+  readonly inboxUrl?: string
 }
 
 /** The portal with all that it talks to, on loopback. */
@@ -22,37 +25,47 @@ export interface RunningPortal {
   readonly sandboxes: readonly [Sandbox, Sandbox]
   readonly inbox: Inbox
   readonly inboxUrl: string
-  readonly study: { readonly id: string; readonly key: string; readonly teamKey: string }
+  readonly study: {
+    readonly id: string
+    readonly key: string
+    readonly teamKey: string
+    readonly keys: StudyKeys
+  }
   stop(): Promise<void>
 }
 
 /** Starts two hospitals with different people, the study's inbox, and the portal itself. */
 export async function startPortal(options: PortalOptions = {}): Promise<RunningPortal> {
   const files = await filesOf(options.dist ?? join(here, 'dist'))
-  const study = { id: 'sleep-2026', key: 'portal-study-key', teamKey: 'portal-team-key' }
+  const folder = options.folder ?? join(here, '.s4s')
+  const keys = await studyKeys(folder)
+  const study = { id: 'sleep-2026', key: 'portal-study-key', teamKey: 'portal-team-key', keys }
   const sandboxes = await Promise.all([
     startSandbox({ id: 'mercy', name: 'Mercy Hospital', people: ['camila', 'leo', 'eleanor'] }),
     startSandbox({ id: 'lakeside', name: 'Lakeside Clinic', people: ['daniel', 'sam'] }),
   ])
 
   let config = ''
+  let published = ''
   const portal = await serve(
     async (request) => {
       const { pathname } = new URL(request.url)
       if (pathname === '/config.json') return answer(config, 'application/json')
+      if (pathname === '/study.json') return answer(published, 'application/json')
       const file = files.get(pathname === '/' ? '/index.html' : pathname)
       return file ? answer(file.bytes, file.type) : answer('Not found', 'text/plain', 404)
     },
     { port: options.port ?? 0 },
   )
   const inbox = createInbox({
-    folder: options.folder ?? join(here, '.s4s'),
-    studies: [study],
+    folder,
+    studies: [{ id: study.id, key: study.key, teamKey: study.teamKey, ...keys.inbox }],
     basePath: '/inbox',
     allowOrigins: [portal.url],
   })
   const inboxServer = await serve(inbox.handler)
-  const inboxUrl = `${inboxServer.url}/inbox`
+  const inboxUrl = options.inboxUrl ?? `${inboxServer.url}/inbox`
+  published = JSON.stringify(studyDocument(sleepStudy(inboxUrl, keys.study)))
   config = JSON.stringify({
     providers: sandboxes.map(({ provider }) => provider),
     inbox: { url: inboxUrl, key: study.key },
@@ -67,6 +80,19 @@ export async function startPortal(options: PortalOptions = {}): Promise<RunningP
     stop: async () => {
       await Promise.all([portal.stop(), inboxServer.stop(), ...sandboxes.map((sandbox) => sandbox.stop())])
     },
+  }
+}
+
+/** Made once, and kept by the study team: what was sealed to them opens with no others. */
+async function studyKeys(folder: string): Promise<StudyKeys> {
+  const path = join(folder, 'study-keys.json')
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as StudyKeys
+  } catch {
+    const keys = await createStudyKeys()
+    await mkdir(folder, { recursive: true })
+    await writeFile(path, JSON.stringify(keys), { mode: 0o600 })
+    return keys
   }
 }
 

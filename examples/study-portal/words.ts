@@ -1,4 +1,10 @@
-import { type Completeness, isSmartError, type Remedy } from '@s4s/browser'
+import {
+  type Completeness,
+  isSmartError,
+  type Remedy,
+  type Withheld,
+  type WithheldReason,
+} from '@s4s/browser'
 import { countOf } from './view.js'
 
 /** What a data class is called on the page. */
@@ -25,6 +31,25 @@ export function completenessWords(row: Completeness, hospital: string): string {
     case 'failed':
       return `Something went wrong at ${hospital}. You can go back and try again.`
   }
+}
+
+const reasons: Readonly<Record<WithheldReason, string>> = {
+  'not-agreed': 'of a kind that you left out',
+  period: 'from before the time that you chose',
+  undated: 'without a date, so that nobody can tell whether it is from that time',
+  sensitive: 'about what you chose to keep to yourself',
+  unreadable: 'in a file, which could hold what you keep to yourself',
+  'left-out': 'that you left out',
+}
+
+/** Why an item stays with the participant. */
+export const reasonWords = (reason: WithheldReason): string => reasons[reason]
+
+/** What stays with the participant, a sentence for each reason. */
+export function withheldWords(withheld: readonly Withheld[]): string[] {
+  const counts = new Map<WithheldReason, number>()
+  for (const { reason, count } of withheld) counts.set(reason, count + (counts.get(reason) ?? 0))
+  return [...counts].map(([reason, count]) => `${countOf(count, 'item')} ${reasons[reason]}`)
 }
 
 /** Whether there is a gap that the participant should notice. */

@@ -1,7 +1,7 @@
 import type { Share } from '@s4s/browser'
 import type { Step } from '../portal.js'
 import { button, countOf, dateOf, el, heading, listOf } from '../view.js'
-import { labelOf } from '../words.js'
+import { labelOf, withheldWords } from '../words.js'
 
 export const receiptStep: Step = {
   name: 'receipt',
@@ -39,15 +39,9 @@ function receipt({ receipt: given, study, consent, withheld, digest }: Share, ti
     ['Received', dateOf(given.receivedAt)],
     ['How much', `${countOf(given.resources, 'item')} in ${countOf(given.parts, 'file')}`],
     ['Kinds of information', listOf(consent.dataClasses.map(labelOf))],
-    [
-      'Kept back',
-      withheld.length === 0
-        ? 'Nothing'
-        : withheld
-            .map(({ dataClass, count }) => `${labelOf(dataClass)} (${countOf(count, 'item')})`)
-            .join(', '),
-    ],
+    ['Kept back', withheld.length === 0 ? 'Nothing' : withheldWords(withheld).join('; ')],
     ['Signed by', consent.signature],
+    ['Signed for the study', given.signature === undefined ? 'No' : 'Yes, and the signature was checked'],
     ['Receipt number', given.id],
     ['Fingerprint of what was sent', digest],
   ]
@@ -62,7 +56,7 @@ function receipt({ receipt: given, study, consent, withheld, digest }: Share, ti
 /** A file with the receipts and the consents, without the key to withdraw with. */
 function save(shares: readonly Share[]): void {
   const copy = shares.map(({ consent, ...share }) => {
-    const { withdrawalKey: _key, ...agreed } = consent
+    const { withdrawalKey: _key, sealingKey: _seal, ...agreed } = consent
     return { ...share, consent: agreed }
   })
   const href = URL.createObjectURL(new Blob([JSON.stringify(copy, null, 2)], { type: 'application/json' }))

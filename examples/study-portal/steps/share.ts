@@ -1,8 +1,8 @@
-import { type ConsentRecord, recordConsent } from '@s4s/browser'
+import { type ConsentRecord, recordConsent, review } from '@s4s/browser'
 import { settleCutOff, shareAndNote } from '../delivery.js'
-import { chosen, forgetRecords, type Portal, recordsOf, type Step } from '../portal.js'
+import { choicesOf, chosen, forgetRecords, type Portal, recordsOf, type Step } from '../portal.js'
 import { announce, button, countOf, el, heading, listOf, notice } from '../view.js'
-import { labelOf, problemWords } from '../words.js'
+import { labelOf, problemWords, withheldWords } from '../words.js'
 import { needsRecords } from './review.js'
 
 export const shareStep: Step = {
@@ -29,7 +29,7 @@ export const shareStep: Step = {
       if (before) return before
       await settleCutOff(notes, deliver)
       const { participant } = notes.read()
-      const consent = recordConsent(study, { participant, signature, dataClasses: classes })
+      const consent = recordConsent(study, { participant, signature, ...choicesOf(portal) })
       given.set(signature, consent)
       return consent
     }
@@ -89,6 +89,7 @@ async function agreeAndShare(
   try {
     await shareAndNote(portal, recordsOf(portal), {
       consent: await consentOf(),
+      leaveOut: portal.notes.read().items,
       signal,
       onProgress: ({ done, total }) => {
         Object.assign(bar, { max: total, value: done })
@@ -125,20 +126,28 @@ function cutOffNotice(portal: Portal): Node[] {
 }
 
 function summary(portal: Portal, classes: readonly string[]): Node[] {
-  const { study } = portal
-  const wanted = new Set(classes)
-  const left = study.plan.classes.map(({ name }) => name).filter((name) => !wanted.has(name))
-  const places = recordsOf(portal).map((record) => {
-    let count = 0
-    for (const type of Object.keys(record.types())) for (const _ of record.lines(type, wanted)) count++
-    return el('li', {}, `${countOf(count, 'item')} from ${record.provider.name}`)
+  const { study, notes } = portal
+  const reviewed = review(recordsOf(portal), {
+    study,
+    choices: choicesOf(portal),
+    leaveOut: notes.read().items,
   })
+  const places = reviewed.map(({ provider, items }) => {
+    let count = 0
+    for (const { withheld } of items()) if (withheld === undefined) count++
+    return el('li', {}, `${countOf(count, 'item')} from ${provider.name}`)
+  })
+  const left = study.plan.classes.map(({ name }) => name).filter((name) => !classes.includes(name))
+  const withheld = withheldWords(reviewed.flatMap((one) => one.withheld))
   return [
     el('ul', {}, ...places, el('li', {}, `These kinds: ${listOf(classes.map(labelOf))}`)),
     el(
       'p',
       {},
-      left.length === 0 ? 'You leave nothing out.' : `You leave out: ${listOf(left.map(labelOf))}.`,
+      left.length === 0 ? 'You leave no kind out.' : `You leave out: ${listOf(left.map(labelOf))}.`,
     ),
+    ...(withheld.length === 0
+      ? []
+      : [el('p', {}, 'These stay with you:'), el('ul', {}, ...withheld.map((words) => el('li', {}, words)))]),
   ]
 }

@@ -16,7 +16,7 @@ function question(portal: Portal, connections: readonly Connection[]): Node[] {
   const { study } = portal
   const places = listOf([...new Set(connections.map(({ provider }) => provider.name))])
   const status = el('p', { className: 'hint', role: 'status' })
-  const sure = el(
+  const sure: HTMLDialogElement = el(
     'dialog',
     { 'aria-labelledby': 'sure' },
     el('h2', { id: 'sure' }, 'Withdraw from the study?'),

@@ -133,7 +133,7 @@ export {
   type SealedManifest,
   seal,
 } from './study/seal.js'
-export type { Withheld, WithheldReason } from './study/select.js'
+export { itemKey, type Withheld, type WithheldReason } from './study/select.js'
 export { type SensitiveCategory, sensitiveCategories } from './study/sensitive.js'
 export { readShare, type Share, type SharedSource, type ShareOptions, share } from './study/share.js'
 export { verifyReceipt } from './study/signature.js'

@@ -4,7 +4,7 @@ import type { PatientRecord } from '../record/record.js'
 import { isObject, parseJson, stringAt } from '../util/json.js'
 import { type Choices, termsOf } from './choices.js'
 import { dayOf } from './dated.js'
-import { keyOf, type Selection, selectFrom, type Withheld, type WithheldReason } from './select.js'
+import { itemKey, type Selection, selectFrom, type Withheld, type WithheldReason } from './select.js'
 import type { Removal } from './strip.js'
 import type { Study } from './study.js'
 
@@ -86,7 +86,7 @@ function* itemsOf(record: PatientRecord, selection: Selection, study: Study): It
       for (const line of record.lines(type, new Set([dataClass]))) {
         const resource = parseJson(line)
         const id = stringAt(resource, 'id') ?? ''
-        const key = keyOf(record.connection, type, id)
+        const key = itemKey(record, { resourceType: type, id })
         if (!isObject(resource) || seen.has(key)) continue
         seen.add(key)
         const day = dayOf(resource)

@@ -48,8 +48,15 @@ export interface Selection {
   readonly removed: Readonly<Partial<Record<Removal, number>>>
 }
 
-/** The name of a resource among all that a participant has collected. */
-export const keyOf = (connection: string, type: string, id: string): string => `${connection} ${type}/${id}`
+const keyOf = (connection: string, type: string, id: string): string => `${connection} ${type}/${id}`
+
+/** The name of a resource among all that a participant has collected, for `leaveOut`. */
+export function itemKey(
+  record: Pick<PatientRecord, 'connection'>,
+  resource: { readonly resourceType: string; readonly id?: string | undefined },
+): string {
+  return keyOf(record.connection, resource.resourceType, resource.id ?? '')
+}
 
 /**
  * Selects what of a record the terms allow. Whatever cannot be shown to lie within them is withheld. Of the record's

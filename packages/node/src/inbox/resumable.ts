@@ -1,9 +1,10 @@
 import { createReadStream } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { mkdir, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { FileStore } from '@tus/file-store'
-import { MemoryLocker, Server } from '@tus/server'
+import { MemoryLocker, Server, Upload } from '@tus/server'
+import { codeOf } from '../durable.js'
 import { Refusal } from './refusal.js'
 
 /** A part of a package that is open, as far as bringing it needs to know. */
@@ -56,6 +57,8 @@ export function openResumable({ path, expected, put }: ResumableOptions): Resuma
       }
       return heldAnswer(request, `${path}/${id}`, part.size)
     }
+    // With its package every upload is open, at no byte: a sender need not make it first.
+    if (arrived === undefined && request.method !== 'POST') await begin(store, part, id)
     let refused: Refusal | undefined
     const server = new Server({
       path,
@@ -84,6 +87,15 @@ export function openResumable({ path, expected, put }: ResumableOptions): Resuma
     if (refused) throw refused
     return plain(answer)
   }
+}
+
+// The store's own way to create empties what another request may just have begun to write.
+async function begin(store: FileStore, part: ExpectedPart, id: string): Promise<void> {
+  await mkdir(part.folder, { recursive: true })
+  await store.configstore.set(id, new Upload({ id, offset: 0, size: part.size }))
+  await writeFile(join(part.folder, id), '', { flag: 'wx' }).catch((error: unknown) => {
+    if (codeOf(error) !== 'EEXIST') throw error
+  })
 }
 
 function namesOf(request: Request, path: string): [string, string] {
