@@ -29,9 +29,11 @@ const conditionCategories = [
 ]
 const reportCategories = [
   'http://terminology.hl7.org/CodeSystem/v2-0074|LAB',
-  ...['LP29684-5', 'LP29708-2', 'LP7839-6'].map((code) => `http://loinc.org|${code}`),
+  'http://loinc.org|LP29684-5',
+  'http://loinc.org|LP29708-2',
+  'http://loinc.org|LP7839-6',
 ]
-const planCategories = ['734163000', '38717003'].map((code) => `http://snomed.info/sct|${code}`)
+const planCategories = ['http://snomed.info/sct|734163000', 'http://snomed.info/sct|38717003']
 
 const by = (name: string, values: readonly string[], search: SearchParams = {}): SearchParams[] =>
   values.map((value) => ({ ...search, [name]: value }))

@@ -107,7 +107,7 @@ function adapted(
 }
 
 // US Core lists what a Provenance may come along with.
-const hasProvenance = new Set(
+const hasProvenance: ReadonlySet<string> = /* @__PURE__ */ new Set(
   [
     'AllergyIntolerance CarePlan CareTeam Condition Coverage Device DiagnosticReport DocumentReference Encounter',
     'Goal Immunization MedicationDispense MedicationRequest Observation Procedure QuestionnaireResponse',

@@ -29,7 +29,7 @@ interface Range {
 }
 
 const year = 365.25 * 86_400_000
-const firstEdges = [40, 20, 10, 5, 3, 2, 1, 0.5].map((years) => -years * year)
+const firstYears = [40, 20, 10, 5, 3, 2, 1, 0.5]
 const levels = 5
 const slices = 6
 /** Counting more often than this costs more than it gains. */
@@ -60,7 +60,7 @@ export async function divided(
     count(none),
     counted([
       Number.NEGATIVE_INFINITY,
-      ...firstEdges.map((edge) => now + edge),
+      ...firstYears.map((years) => now - years * year),
       now,
       Number.POSITIVE_INFINITY,
     ]),

@@ -364,6 +364,5 @@ function concat(chunks: readonly Uint8Array[], size: number): Uint8Array<ArrayBu
   return bytes
 }
 
-const encoder = new TextEncoder()
-const encode = (text: string): Uint8Array<ArrayBuffer> => encoder.encode(text)
+const encode = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text)
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0)

@@ -34,7 +34,7 @@ const toPerson = /(?:^|\/)(?:Patient|Practitioner|PractitionerRole|RelatedPerson
  *
  * @see https://www.hhs.gov/hipaa/for-professionals/special-topics/de-identification/ for the identifiers
  */
-export const removals: readonly RemovalRow[] = Object.freeze([
+export const removals: readonly RemovalRow[] = /* @__PURE__ */ Object.freeze([
   {
     id: 'free-text',
     says: 'What was written in free words, and files',
