@@ -1,21 +1,26 @@
-// How long callers wait when an access token ends and many processes, which share a store on disk, all need a new one.
-// npm run processes --prefix bench -- [processes] [callers in each]
+// How long callers wait when an access token ends and many processes, which share a store, all need a new one.
+// npm run processes --prefix bench -- [processes] [callers in each] [folder | postgres]
 import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createClient, fileStore, nodePlatform, usCore } from '@s4s/node'
+import { createClient, nodePlatform, usCore } from '@s4s/node'
 import { startSandbox } from '@s4s/sandbox'
 import { startChild } from '../packages/node/src/test-support/child.js'
+import { startPostgres } from '../packages/node/src/test-support/postgres.js'
+import { storeAt } from '../packages/node/src/test-support/store-at.js'
 
 const [processes, callers] = [Number(process.argv[2] ?? 100), Number(process.argv[3] ?? 10)]
 const lifetime = 60
 const sandbox = await startSandbox({ people: ['leo'], accessTokenSeconds: lifetime })
 const folder = await mkdtemp(join(tmpdir(), 's4s-bench-'))
+const postgres = process.argv[4] === 'postgres' ? await startPostgres({ max_connections: '500' }) : undefined
+const place = postgres ? `postgres:${postgres.port}/s4s` : folder
 const key = randomBytes(32).toString('base64')
+const store = storeAt(place, key)
 const client = createClient({
-  platform: nodePlatform({ store: fileStore(folder, { key }) }),
+  platform: nodePlatform({ store }),
   redirectUri: 'http://127.0.0.1:9/callback',
   providers: [sandbox.provider],
   plan: usCore.only('Patient'),
@@ -26,7 +31,7 @@ sandbox.clearRequests()
 
 const script = fileURLToPath(new URL('../packages/node/src/test-support/refresher.ts', import.meta.url))
 const children = Array.from({ length: processes }, () =>
-  startChild(script, folder, key, JSON.stringify(sandbox.provider), String(callers)),
+  startChild(script, place, key, JSON.stringify(sandbox.provider), String(callers)),
 )
 await Promise.all(children.map((child) => child.line()))
 const early = Date.now() > ends
@@ -38,8 +43,10 @@ const refreshes = sandbox.requests.filter(({ method, path }) => method === 'POST
 const failed = results.flatMap((one) => one.results).filter((one) => one !== 'ok').length
 const waits = results.map((one) => one.milliseconds).sort((one, other) => one - other)
 process.stdout.write(
-  `${processes} processes, ${callers} callers in each${early ? ' (they were ready after the token had ended)' : ''}: ${refreshes} refresh, ` +
+  `${postgres ? 'Postgres' : 'a folder'}: ${processes} processes, ${callers} callers in each${early ? ' (they were ready after the token had ended)' : ''}: ${refreshes} refresh, ` +
     `${failed} of ${results.flatMap((one) => one.results).length} requests failed, the longest wait ${waits.at(-1)} ms, the middle one ${waits[Math.floor(waits.length / 2)]} ms\n`,
 )
+await store.close()
+await postgres?.stop()
 await sandbox.stop()
 await rm(folder, { recursive: true, force: true })

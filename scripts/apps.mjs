@@ -1,6 +1,10 @@
-// The two apps whose bundles are weighed and searched.
+// The apps whose bundles are weighed and searched.
+import { readFileSync } from 'node:fs'
 
-/** Discovery, launch, callback, refresh and one read. */
+/** Discovery, launch, callback, refresh and one read, by the single steps: the example is what is weighed. */
+export const steps = readFileSync(new URL('../examples/spa-steps/main.ts', import.meta.url), 'utf8')
+
+/** The same with the client, which also keeps tabs, connections and what servers get wrong in order. */
 export const connectOnly = `
   import { createBrowserClient, usCore } from '@s4s/browser'
   const smart = createBrowserClient({ redirectUri: location.origin, providers: [], plan: usCore.only('Patient') })

@@ -1,7 +1,7 @@
 // What an app does not use must not be in its bundle: no study in one that only connects, and nothing of a
 // confidential client in any browser's. Checked in what is built, by words that only those parts hold, and in the
 // graph of the sources; that the words are still such words is checked too.
-import { connectOnly, wholeRoad } from './apps.mjs'
+import { connectOnly, steps, wholeRoad } from './apps.mjs'
 import { bundle } from './bundle.mjs'
 
 const all = `import * as everything from '@s4s/browser'\nglobalThis.everything = everything`
@@ -16,6 +16,7 @@ const confidential = {
 const node = { folder: /^packages\/(node|sandbox)\//, words: ['node:http', 'node:fs'] }
 
 const rules = [
+  { app: 'one that connects by the single steps', code: steps, without: { study, confidential, node } },
   { app: 'one that only connects', code: connectOnly, without: { study, confidential, node } },
   { app: 'one that walks the whole road', code: wholeRoad, without: { confidential, node } },
   { app: 'all of @s4s/browser', code: all, without: { confidential, node } },

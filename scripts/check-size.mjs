@@ -1,8 +1,9 @@
 // Weighs what a browser app downloads. Raising a ceiling is a line in the changeset with the reason.
-import { connectOnly, wholeRoad } from './apps.mjs'
+import { connectOnly, steps, wholeRoad } from './apps.mjs'
 import { bundle } from './bundle.mjs'
 
 const ceilings = [
+  { app: 'connect by the single steps', code: steps, kB: 14 },
   { app: 'connect', code: connectOnly, kB: 23 },
   { app: 'connect, collect, share, withdraw', code: wholeRoad, kB: 49 },
 ]
