@@ -95,6 +95,7 @@ export type { PatientRecord } from './record/record.js'
 
 // 3. share
 
+export { type BundleOptions, bundleOf } from './study/bundle.js'
 export {
   type ConsentDocument,
   type ConsentGiven,
@@ -103,6 +104,8 @@ export {
   readConsent,
   recordConsent,
 } from './study/consent.js'
+export { consentFromFhir, consentToFhir } from './study/consent-fhir.js'
+export { type ConsentPageOptions, type ConsentWords, consentPage } from './study/consent-page.js'
 export {
   type Delivery,
   type DeliveryOptions,
