@@ -115,6 +115,7 @@ export {
   type WithdrawalNotice,
   type WithdrawalReceipt,
 } from './study/delivery.js'
+export { type FhirDeliveryOptions, fhirDelivery } from './study/fhir-delivery.js'
 export {
   createPackage,
   type Manifest,
@@ -125,7 +126,7 @@ export {
   type Withheld,
   type WithheldReason,
 } from './study/package.js'
-export { type Receipt, readReceipt } from './study/receipt.js'
+export { type Receipt, type ReceiptIssuer, readReceipt } from './study/receipt.js'
 export {
   isSealedManifest,
   type OpenSeal,

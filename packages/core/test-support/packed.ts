@@ -37,9 +37,10 @@ const at = (milliseconds: number) => ({
 
 export const testConsent = (
   study: Study,
+  participant = 'p-0042',
   dataClasses: readonly string[] = ['Patient', 'Laboratory', 'Documents'],
 ): ConsentRecord =>
-  recordConsent(study, { participant: 'p-0042', signature: 'Ada Lovelace', dataClasses, platform: at(0) })
+  recordConsent(study, { participant, signature: 'Ada Lovelace', dataClasses, platform: at(0) })
 
 const subject = { reference: 'Patient/p1' }
 const note = (id: string): Resource =>
@@ -71,9 +72,15 @@ export interface Packed {
 
 /** The record of one patient: laboratory values, a problem, a document with its file. */
 export async function testRecord(
-  options: { readonly labs?: number; readonly provider?: string; readonly iss?: string } = {},
+  options: {
+    readonly labs?: number
+    readonly provider?: string
+    readonly iss?: string
+    /** Further laboratory results, as a server might write them. */
+    readonly more?: readonly string[]
+  } = {},
 ): Promise<PatientRecord> {
-  const { labs = 3, provider = 'mercy', iss = `https://${provider}.example/r4` } = options
+  const { labs = 3, provider = 'mercy', iss = `https://${provider}.example/r4`, more = [] } = options
   return collect(
     memoryReader({
       patient: 'p1',
@@ -88,7 +95,11 @@ export async function testRecord(
       search: (type) => {
         if (type === 'Observation')
           return [
-            pageOf([], { entries: Array.from({ length: labs }, (_, index) => asWritten(laboratory(index))) }),
+            pageOf([], {
+              entries: [...Array.from({ length: labs }, (_, index) => laboratory(index)), ...more].map(
+                asWritten,
+              ),
+            }),
           ]
         if (type === 'Condition')
           return [pageOf([{ resourceType: 'Condition', id: 'c1', subject } as Resource])]
