@@ -54,7 +54,7 @@ export const floors = [
       { files: ['plans/*'], may: ['plans/*', 'type:fhir/types'] },
       { files: ['vendors/*'], may: ['vendors/*'] },
       { files: ['util/sha256'], may: util, packages: ['@noble/hashes/sha2.js'] },
-      { files: ['util/sha1'], may: util, packages: ['@noble/hashes/legacy.js'] },
+      { files: ['util/old-hash'], may: util, packages: ['@noble/hashes/legacy.js'] },
       { files: ['util/*'], may: util },
       {
         files: ['smart/*'],

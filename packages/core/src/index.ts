@@ -126,6 +126,13 @@ export {
   type Withheld,
   type WithheldReason,
 } from './study/package.js'
+export {
+  type PresignedDeliveryOptions,
+  presignedDelivery,
+  type SignUpload,
+  type UploadAsked,
+  type UploadSigned,
+} from './study/presigned.js'
 export { type Receipt, type ReceiptIssuer, readReceipt } from './study/receipt.js'
 export {
   isSealedManifest,

@@ -2,7 +2,7 @@ import type { Attachment, CodeableConcept, Consent, ConsentProvision, Extension,
 import { SmartError } from '../errors.js'
 import { base64, fromBase64 } from '../util/bytes.js'
 import { isObject, stringAt } from '../util/json.js'
-import { sha1Base64 } from '../util/sha1.js'
+import { sha1Base64 } from '../util/old-hash.js'
 import { type ConsentDocument, checkAgainst, parseDocument } from './consent.js'
 import { names } from './fhir-names.js'
 import type { Recipient, Study } from './study.js'

@@ -366,7 +366,8 @@ function errorIn(answer: TransportResponse): (typeof words)[number] | undefined 
   return words.find((word) => word === error)
 }
 
-function refusal(answer: TransportResponse): SmartError {
+/** What an answer of the protocol that is not good means. */
+export function refusal(answer: TransportResponse): SmartError {
   const { status } = answer
   const word = errorIn(answer)
   const reason =

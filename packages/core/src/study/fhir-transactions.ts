@@ -1,7 +1,7 @@
 import type { DocumentReference } from 'fhir/r4.js'
 import type { CryptoPort } from '../ports.js'
 import { base64 } from '../util/bytes.js'
-import { sha1Base64 } from '../util/sha1.js'
+import { sha1Base64 } from '../util/old-hash.js'
 import { join } from '../util/url.js'
 import { fileOf, nameOf, recordOf } from './bundle.js'
 import { idOf, names } from './fhir-names.js'
