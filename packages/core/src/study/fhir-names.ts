@@ -1,27 +1,35 @@
 import { sha256Now } from '../util/sha256.js'
 
-/** What the names that we give in FHIR begin with. */
-const canonical = 'https://syncfor.science/fhir'
-
 /** Systems of identifiers and codes, and the URLs of our extensions. A name is not an address: nothing is fetched. */
-export const names = {
+export interface FhirNames {
   /** Extension of a Consent: what R4 has no element for. */
-  consent: `${canonical}/StructureDefinition/consent`,
+  readonly consent: string
   /** Extension of a performer: what they are to the participant. */
-  relationship: `${canonical}/StructureDefinition/relationship`,
+  readonly relationship: string
   /** Identifier: a consent's id. */
-  consentId: `${canonical}/consent-id`,
+  readonly consentId: string
   /** Identifier: a study's id. */
-  study: `${canonical}/study`,
+  readonly study: string
   /** Identifier: a study's own name for a participant. */
-  participant: `${canonical}/participant`,
+  readonly participant: string
   /** Identifier: a package's digest. */
-  package: `${canonical}/package`,
+  readonly package: string
   /** Codes: the text that was agreed to, its code the study's id and its version that of the text. */
-  consentText: `${canonical}/consent-text`,
+  readonly consentText: string
   /** Codes: names of data classes. */
-  dataClass: `${canonical}/data-class`,
-} as const
+  readonly dataClass: string
+}
+
+export const names: FhirNames = {
+  consent: 'https://syncfor.science/fhir/StructureDefinition/consent',
+  relationship: 'https://syncfor.science/fhir/StructureDefinition/relationship',
+  consentId: 'https://syncfor.science/fhir/consent-id',
+  study: 'https://syncfor.science/fhir/study',
+  participant: 'https://syncfor.science/fhir/participant',
+  package: 'https://syncfor.science/fhir/package',
+  consentText: 'https://syncfor.science/fhir/consent-text',
+  dataClass: 'https://syncfor.science/fhir/data-class',
+}
 
 /** An id that a FHIR server takes, the same for the same text; not digits alone, which some servers keep for their own. */
 export function idOf(...text: readonly string[]): string {
