@@ -27,7 +27,7 @@ async function pack() {
 }
 
 /** The one file of a package that may need an optional peer. */
-const doors = { 'fhir-kit-client': /\/fhir-kit\./, 'tus-js-client': /\/tus\./ }
+const doors = { 'fhir-kit-client': /\/fhir-kit\./, 'tus-js-client': /\/tus\./, fflate: /\/zip\./ }
 
 /** What is in one archive. */
 async function look({ name, source, file }) {

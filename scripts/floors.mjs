@@ -54,6 +54,7 @@ export const floors = [
       { files: ['plans/*'], may: ['plans/*', 'type:fhir/types'] },
       { files: ['vendors/*'], may: ['vendors/*'] },
       { files: ['util/sha256'], may: util, packages: ['@noble/hashes/sha2.js'] },
+      { files: ['util/old-hash'], may: util, packages: ['@noble/hashes/legacy.js'] },
       { files: ['util/*'], may: util },
       {
         files: ['smart/*'],
@@ -86,6 +87,7 @@ export const floors = [
         packages: ['type:fhir/r4.js'],
       },
       { files: ['tus'], may: [...util, 'study/*'], packages: ['tus-js-client'] },
+      { files: ['zip'], may: [...util, 'study/*'], packages: ['fflate'] },
       { files: ['testing/*'], may: [...util, 'testing/*', 'record/memory-reader', 'type:fhir/types'] },
       // A subpath of its own, and what it opens.
       { files: ['fhir-kit'], may: [...util, 'connection', 'fhir/*'], packages: ['fhir-kit-client'] },

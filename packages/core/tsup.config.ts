@@ -11,6 +11,7 @@ export default defineConfig({
     tus: 'src/tus.ts',
     'testing/index': 'src/testing/index.ts',
     'vendors/index': 'src/vendors/index.ts',
+    zip: 'src/zip.ts',
   },
   format: 'esm',
   target: 'es2022',

@@ -95,6 +95,7 @@ export type { PatientRecord } from './record/record.js'
 
 // 3. share
 
+export { type BundleOptions, bundleOf } from './study/bundle.js'
 export type { Choices } from './study/choices.js'
 export {
   type ConsentDocument,
@@ -104,6 +105,8 @@ export {
   readConsent,
   recordConsent,
 } from './study/consent.js'
+export { consentFromFhir, consentToFhir } from './study/consent-fhir.js'
+export { type ConsentPageOptions, type ConsentWords, consentPage } from './study/consent-page.js'
 export type { Period } from './study/dated.js'
 export {
   type Delivery,
@@ -114,6 +117,7 @@ export {
   type WithdrawalNotice,
   type WithdrawalReceipt,
 } from './study/delivery.js'
+export { type FhirDeliveryOptions, fhirDelivery } from './study/fhir-delivery.js'
 export {
   createPackage,
   type Given,
@@ -123,7 +127,14 @@ export {
   type Package,
   type PackagePart,
 } from './study/package.js'
-export { type Receipt, readReceipt } from './study/receipt.js'
+export {
+  type PresignedDeliveryOptions,
+  presignedDelivery,
+  type SignUpload,
+  type UploadAsked,
+  type UploadSigned,
+} from './study/presigned.js'
+export { type Receipt, type ReceiptIssuer, readReceipt } from './study/receipt.js'
 export { type ReviewedRecord, type ReviewItem, review } from './study/review.js'
 export {
   isSealedManifest,

@@ -161,6 +161,23 @@ export function readConsent(value: unknown, study: Study): ConsentRecord {
 
 /** The parts of a stored consent, unaltered as far as its digest can tell; not yet held against a study. */
 export function parseConsent(value: unknown): Omit<ConsentRecord, typeof earned> {
+  const key = (name: 'withdrawalKey' | 'sealingKey'): string => {
+    const found = stringAt(value, name)
+    if (found === undefined) throw invalid('is incomplete')
+    return found
+  }
+  const keys = { withdrawalKey: key('withdrawalKey'), sealingKey: key('sealingKey') }
+  const consent = { ...parseDocument(value), ...keys }
+  checkUnaltered(consent)
+  return consent
+}
+
+/**
+ * The consent that travels with a package, unaltered as far as its digest can tell; not yet held against a study.
+ *
+ * @throws SmartError `SHARE_CONSENT_INVALID`
+ */
+export function parseDocument(value: unknown): ConsentDocument {
   const study = isObject(value) ? value.study : undefined
   const text = (key: string, from: unknown = value): string => {
     const found = stringAt(from, key)
@@ -181,10 +198,9 @@ export function parseConsent(value: unknown): Omit<ConsentRecord, typeof earned>
     ...optionalOf(value),
   })
   if (document.format !== 's4s-consent/1') throw invalid('is of an unknown format')
-  const keys = { withdrawalKey: text('withdrawalKey'), sealingKey: text('sealingKey') }
-  const consent = { ...document, digest: text('digest'), ...keys }
-  checkUnaltered(consent)
-  return consent
+  const whole = { ...document, digest: text('digest') }
+  checkDocument(whole)
+  return whole
 }
 
 // A member that is there must be what it should: dropped as unreadable, it would widen what was agreed to.
@@ -250,16 +266,21 @@ export function consentBytes(consent: ConsentRecord): Uint8Array<ArrayBuffer> {
 type Stored = Omit<ConsentRecord, typeof earned>
 
 function checkUnaltered(consent: Stored): void {
-  if (digestOf(documentOf(consent)) !== consent.digest) throw invalid('was altered')
+  checkDocument(consent)
   if (sha256Now(consent.withdrawalKey) !== consent.withdrawalCommitment) throw invalid('was altered')
-  if (!isParticipant(consent.participant)) throw invalid('names no participant')
   if (consent.sealingKey.length < 43) throw invalid('was altered')
+}
+
+function checkDocument(consent: ConsentDocument): void {
+  if (digestOf(documentOf(consent)) !== consent.digest) throw invalid('was altered')
+  if (!isParticipant(consent.participant)) throw invalid('names no participant')
   if (consent.expiresAt !== undefined && Number.isNaN(Date.parse(consent.expiresAt))) {
     throw invalid('has no readable end')
   }
 }
 
-function checkAgainst(consent: Stored, study: Study): void {
+/** Makes sure that a consent is to this study's present text. */
+export function checkAgainst(consent: ConsentDocument, study: Study): void {
   if (consent.study.id !== study.id) throw invalid('is for another study')
   if (consent.version !== study.consent.version) throw invalid('is to another version of the text')
   if (consent.text !== study.consent.text) throw invalid('is to another text')

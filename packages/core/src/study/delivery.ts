@@ -15,7 +15,7 @@ import {
 } from '../util/transport.js'
 import { isSecure, join, parseUrl } from '../util/url.js'
 import type { Package, PackagePart } from './package.js'
-import { checkReceipt, type Receipt } from './receipt.js'
+import { checkReceipt, type Receipt, type ReceiptIssuer } from './receipt.js'
 
 /** What a participant sends when they withdraw. The key proves that it is they. */
 export interface WithdrawalNotice {
@@ -60,6 +60,8 @@ export interface DeliveryProgress {
 export interface Delivery {
   /** Where it leads; `share` refuses one that leads elsewhere than the study says. */
   readonly recipient?: string
+  /** Set when its receipts are not the study's own word; `share` refuses it for a study that signs them. */
+  readonly issuer?: ReceiptIssuer
   /** Settles when the study holds the whole package; the same package again delivers once. */
   deliver(pack: Package, options?: DeliveryOptions): Promise<Receipt>
   withdraw(notice: WithdrawalNotice, options?: DeliveryOptions): Promise<WithdrawalReceipt>
@@ -93,13 +95,7 @@ export function httpDelivery(options: {
   readonly platform?: Pick<Platform, 'fetch' | 'crypto' | 'clock'>
 }): Delivery {
   const { url, key, parts } = options
-  const base = parseUrl(url)
-  if (base?.search !== '' || base.hash !== '') {
-    throw new SmartError('CONFIG_INVALID', 'the url of the delivery is not an https URL without a query')
-  }
-  if (!isSecure(base)) {
-    throw new SmartError('CONFIG_INSECURE_URL', 'the url of the delivery is neither https nor loopback')
-  }
+  checkDeliveryUrl(url)
   if (typeof key !== 'string' || !/^[A-Za-z0-9._~+/=-]+$/.test(key)) {
     throw new SmartError('CONFIG_INVALID', 'the study key holds characters that no header may hold')
   }
@@ -114,6 +110,21 @@ export function httpDelivery(options: {
     withdraw: (notice: WithdrawalNotice, { signal }: DeliveryOptions = {}) =>
       sendNotice(inbox, notice, signal),
   })
+}
+
+/**
+ * Makes sure that a study can be reached at a URL.
+ *
+ * @throws SmartError `CONFIG_INVALID`, `CONFIG_INSECURE_URL`
+ */
+export function checkDeliveryUrl(url: string): void {
+  const base = typeof url === 'string' ? parseUrl(url) : undefined
+  if (base?.search !== '' || base.hash !== '') {
+    throw new SmartError('CONFIG_INVALID', 'the url of the delivery is not an https URL without a query')
+  }
+  if (!isSecure(base)) {
+    throw new SmartError('CONFIG_INSECURE_URL', 'the url of the delivery is neither https nor loopback')
+  }
 }
 
 interface Inbox {
@@ -355,7 +366,8 @@ function errorIn(answer: TransportResponse): (typeof words)[number] | undefined 
   return words.find((word) => word === error)
 }
 
-function refusal(answer: TransportResponse): SmartError {
+/** What an answer of the protocol that is not good means. */
+export function refusal(answer: TransportResponse): SmartError {
   const { status } = answer
   const word = errorIn(answer)
   const reason =

@@ -2,7 +2,13 @@ import { SmartError } from '../errors.js'
 import { isObject, stringAt } from '../util/json.js'
 import type { Package } from './package.js'
 
-/** The study's word that it holds a package, whole. */
+/**
+ * Who put a receipt together when the study did not: the delivery, from what a FHIR server or a storage answered to each
+ * piece. It says that those answers were good, not that anyone has looked at the whole; it is never signed.
+ */
+export type ReceiptIssuer = 'fhir-server' | 'storage'
+
+/** The study's word that it holds a package, whole; with an `issuer`, that of where it was put. */
 export interface Receipt {
   readonly id: string
   /** The study's id. */
@@ -17,12 +23,14 @@ export interface Receipt {
   readonly resources: number
   /** Bytes of all parts, without the manifest. */
   readonly bytes: number
+  /** Set when it is not the study's own word. */
+  readonly issuer?: ReceiptIssuer
   /** What the study signed, as a compact JWS. @see https://www.rfc-editor.org/rfc/rfc7515 */
   readonly signature?: string
 }
 
 /** What a receipt for the package must say. */
-export function expectedReceipt(pack: Package): Omit<Receipt, 'id' | 'receivedAt' | 'signature'> {
+export function expectedReceipt(pack: Package): Omit<Receipt, 'id' | 'receivedAt' | 'issuer' | 'signature'> {
   const { study, participant, parts } = pack.manifest
   return {
     study: study.id,
@@ -59,10 +67,16 @@ export function readReceipt(value: unknown): Receipt {
     parts: count('parts'),
     resources: count('resources'),
     bytes: count('bytes'),
+    ...(isObject(value) && value.issuer !== undefined ? { issuer: issuerIn(value.issuer) } : {}),
     ...(stringAt(value, 'signature') === undefined ? {} : { signature: text('signature') }),
   }
   if (Number.isNaN(Date.parse(receipt.receivedAt))) throw invalid('receivedAt')
   return Object.freeze(receipt)
+}
+
+function issuerIn(value: unknown): ReceiptIssuer {
+  if (value !== 'fhir-server' && value !== 'storage') throw invalid('issuer')
+  return value
 }
 
 /**

@@ -70,6 +70,11 @@ export async function share(records: readonly PatientRecord[], options: ShareOpt
       subject: study.id,
     })
   }
+  if (study.receiptKeys && deliver.issuer !== undefined) {
+    throw new SmartError('CONFIG_INVALID', 'the study signs its receipts, and nobody signs on this road', {
+      subject: study.id,
+    })
+  }
   const platform = options.platform ?? { crypto: ambientCrypto, clock: ambientClock }
   signal?.throwIfAborted()
   await needsToStand(options)

@@ -25,7 +25,7 @@ export class TransportError extends Error {
 
 export interface TransportRequest {
   readonly url: string
-  readonly method?: 'GET' | 'POST' | 'PUT' | 'DELETE'
+  readonly method?: 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE'
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string | Uint8Array
   /** The URL, and every redirect of it, must lie within one of these bases; without it, the request carries no secret. */
