@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createInbox } from '@s4s/node/inbox'
+import { unzipSync } from 'fflate'
 import type { Browser, BrowserContext, Page, Request } from 'playwright-core'
 import { build } from 'vite'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -342,6 +343,17 @@ describe.skipIf(noChromium !== undefined)('the study portal, in a real browser',
     await at(/^Thank you/)
     await looksRight('receipt-choices')
     expect(await page.getByRole('main').textContent()).toContain('Yes, and the signature was checked')
+    const downloaded = async (name: string): Promise<Buffer> => {
+      const saving = page.waitForEvent('download')
+      await press(name)
+      return readFile(await (await saving).path())
+    }
+    const paper = (await downloaded('Save the consent')).toString('utf8')
+    expect(paper).toContain('Sexual and reproductive health')
+    const zip = await downloaded('Save what you shared')
+    const files = unzipSync(new Uint8Array(zip))
+    expect(Object.keys(files)).toContain('manifest.json')
+    for (const bytes of Object.values(files)) expect(new TextDecoder().decode(bytes)).not.toMatch(/pregnan/i)
 
     const { inbox, study } = portal
     let text = ''

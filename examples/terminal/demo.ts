@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { serve } from '@s4s/node'
-import { createInbox } from '@s4s/node/inbox'
+import { createInbox, createStudyKeys } from '@s4s/node/inbox'
 import { startSandbox } from '@s4s/sandbox'
 import { type DemoOptions, readArguments } from './arguments.js'
 import { patientOf } from './patient.js'
@@ -24,9 +24,10 @@ try {
         { id: 'lakeside', name: 'Lakeside Clinic', seed: 2 },
       ]
   const sandboxes = await Promise.all(hospitals.map((hospital) => startSandbox(hospital)))
+  const keys = await createStudyKeys()
   const inbox = createInbox({
     folder,
-    studies: [{ id: 'sleep-2026', key: 'demo-study-key', teamKey: 'demo-team-key' }],
+    studies: [{ id: 'sleep-2026', key: 'demo-study-key', teamKey: 'demo-team-key', ...keys.inbox }],
   })
   const inboxServer = await serve(inbox.handler)
   running.push(...sandboxes, inboxServer)
@@ -37,6 +38,7 @@ try {
     inbox,
     inboxUrl: inboxServer.url,
     studyKey: 'demo-study-key',
+    keys: keys.study,
     screen,
     ...(patient === undefined ? {} : { patient }),
   })

@@ -1,7 +1,10 @@
+import { tusParts } from '@s4s/core/tus'
+import { zipOf } from '@s4s/core/zip'
 import {
   type Connection,
   collect,
   createClient,
+  createPackage,
   defineStudy,
   httpDelivery,
   nodePlatform,
@@ -12,7 +15,7 @@ import {
   type Withdrawal,
   withdraw,
 } from '@s4s/node'
-import type { Inbox } from '@s4s/node/inbox'
+import type { Inbox, StudyKeys } from '@s4s/node/inbox'
 import type { Sandbox } from '@s4s/sandbox'
 import type { Screen } from './screen.js'
 
@@ -21,6 +24,8 @@ export interface Road {
   readonly inbox: Inbox
   readonly inboxUrl: string
   readonly studyKey: string
+  /** What packages are sealed to, and what receipts are signed with. */
+  readonly keys: StudyKeys['study']
   readonly screen: Screen
   /** Whose record; the first person of each hospital unless given. */
   readonly patient?: string
@@ -61,6 +66,7 @@ export async function walk({
   inbox,
   inboxUrl,
   studyKey,
+  keys,
   screen,
   patient,
 }: Road): Promise<Summary> {
@@ -74,8 +80,9 @@ export async function walk({
       version: '1',
       text: 'I share my record with the Sleep and Recovery study. I may withdraw at any time.',
     },
+    ...keys,
   })
-  const deliver = httpDelivery({ url: study.recipient, key: studyKey })
+  const deliver = httpDelivery({ url: study.recipient, key: studyKey, parts: tusParts() })
   const client = createClient({
     platform: nodePlatform(),
     // The sandbox's answer is read off before a browser would go there.
@@ -125,9 +132,12 @@ export async function walk({
   const consent = recordConsent(study, { participant: 'p-0042', signature: 'Demo Participant' })
   const shared = await share(records, { study, consent, deliver })
   const verified = await inbox.verify(shared.digest)
+  const copy = await new Response(zipOf(await createPackage(records, { study, consent }))).blob()
   screen.line(
     `  receipt ${shared.receipt.id}: ${shared.receipt.resources} resources in ${shared.receipt.parts} parts`,
   )
+  screen.line('  sealed on its way, and the receipt is signed by the study')
+  screen.line(`  a copy to keep: ${Math.ceil(copy.size / 1024)} kB as a ZIP`)
   screen.line(`  digests at the study: ${verified.ok ? 'every one verified' : 'NOT verified'}`)
 
   screen.step('4. Withdraw')

@@ -1,4 +1,4 @@
-import type { Share } from '@s4s/browser'
+import { consentPage, type Share } from '@s4s/browser'
 import type { Step } from '../portal.js'
 import { button, countOf, dateOf, el, heading, listOf } from '../view.js'
 import { labelOf, withheldWords } from '../words.js'
@@ -15,7 +15,7 @@ export const receiptStep: Step = {
       el(
         'p',
         { className: 'lead' },
-        'This is your receipt. You can save it or print it. It also stays here in this browser.',
+        'This is your receipt. You can save it or print it. It also stays here in this browser. What you shared you can save now; it is not kept here.',
       ),
       ...(withdrawal ? [el('p', { className: 'badge gap' }, 'You have withdrawn since.')] : []),
       ...shares
@@ -25,6 +25,9 @@ export const receiptStep: Step = {
         'p',
         { className: 'actions' },
         button('Save a copy', () => save(shares), { className: 'main' }),
+        portal.copy &&
+          button('Save what you shared', () => download(portal.copy as Blob, 'sleep-and-recovery.zip')),
+        button('Save the consent', () => saveConsent(shares[last] as Share)),
         button('Print', () => print()),
         button('Share again', () => portal.go('connect'), { className: 'quiet' }),
         button('Withdraw', () => portal.go('withdraw'), { className: 'quiet' }),
@@ -59,7 +62,19 @@ function save(shares: readonly Share[]): void {
     const { withdrawalKey: _key, sealingKey: _seal, ...agreed } = consent
     return { ...share, consent: agreed }
   })
-  const href = URL.createObjectURL(new Blob([JSON.stringify(copy, null, 2)], { type: 'application/json' }))
-  el('a', { href, download: 'sleep-and-recovery-receipt.json' }).click()
+  download(
+    new Blob([JSON.stringify(copy, null, 2)], { type: 'application/json' }),
+    'sleep-and-recovery-receipt.json',
+  )
+}
+
+/** The consent as a page of its own, to print and to file. */
+function saveConsent({ consent }: Share): void {
+  download(new Blob([consentPage(consent)], { type: 'text/html' }), 'sleep-and-recovery-consent.html')
+}
+
+function download(blob: Blob, name: string): void {
+  const href = URL.createObjectURL(blob)
+  el('a', { href, download: name }).click()
   setTimeout(() => URL.revokeObjectURL(href), 10_000)
 }

@@ -1,4 +1,5 @@
-import { type ConsentRecord, recordConsent, review } from '@s4s/browser'
+import { type ConsentRecord, createPackage, recordConsent, review } from '@s4s/browser'
+import { zipOf } from '@s4s/core/zip'
 import { settleCutOff, shareAndNote } from '../delivery.js'
 import { choicesOf, chosen, forgetRecords, type Portal, recordsOf, type Step } from '../portal.js'
 import { announce, button, countOf, el, heading, listOf, notice } from '../view.js'
@@ -87,15 +88,18 @@ async function agreeAndShare(
   progress.replaceChildren(bar, text)
   announce('Sharing your record.')
   try {
-    await shareAndNote(portal, recordsOf(portal), {
-      consent: await consentOf(),
-      leaveOut: portal.notes.read().items,
+    const [records, consent, leaveOut] = [recordsOf(portal), await consentOf(), portal.notes.read().items]
+    await shareAndNote(portal, records, {
+      consent,
+      leaveOut,
       signal,
       onProgress: ({ done, total }) => {
         Object.assign(bar, { max: total, value: done })
         text.textContent = `${done} of ${total} files have arrived`
       },
     })
+    const { study } = portal
+    portal.copy = await new Response(zipOf(await createPackage(records, { study, consent, leaveOut }))).blob()
     // The study has it; there is no reason to hold it any longer.
     forgetRecords(portal)
     announce('Shared.')
