@@ -52,8 +52,8 @@ export interface FhirDeliveryOptions {
  * What stands for the package is a DocumentReference whose `docStatus` becomes `final` when the server has all of it; a
  * delivery that was interrupted looks for the Provenance of each transaction and goes on where it was.
  *
- * References among what is sent lead to what is sent; all others become absolute. What would act on a server rather
- * than be data, such as a Subscription, is sent as a Binary. The receipt has `issuer: 'fhir-server'`: it is made from
+ * References among what is sent lead to what is sent; all others become absolute, which the server has to allow. What
+ * would act on a server rather than be data, such as a Subscription, is sent as a Binary. The receipt has `issuer: 'fhir-server'`: it is made from
  * the server's answers, and no one has looked at the whole. A sealed package is refused, as a FHIR server could not
  * read it.
  *
