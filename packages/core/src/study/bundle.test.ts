@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { decimal, testConsent, testPackage, testRecord, testStudy } from '../../test-support/packed.js'
-import { faultsOf } from '../../test-support/validator.js'
+import { faultsOf, unknownCodesIn } from '../../test-support/validator.js'
 import { bundleOf } from './bundle.js'
 import { consentFromFhir } from './consent-fhir.js'
 import type { Package } from './package.js'
@@ -42,6 +42,7 @@ test('F12 the Provenance of a package validates against R4', async () => {
   const { pack } = await testPackage()
   const found = (await entriesOf(pack)).filter(({ resource }) => resource.resourceType === 'Provenance')
   expect(found.map(({ resource }) => faultsOf(resource))).toEqual([[]])
+  expect(found.flatMap(({ resource }) => unknownCodesIn(resource))).toEqual([])
 })
 
 test('T62 every resource is in the Bundle letter by letter, so that a decimal keeps its digits', async () => {

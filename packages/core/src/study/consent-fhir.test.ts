@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { faultsOf } from '../../test-support/validator.js'
+import { faultsOf, unknownCodesIn } from '../../test-support/validator.js'
 import { ambientClock, ambientCrypto } from '../ambient.js'
 import { usCore } from '../plans/index.js'
 import { type ConsentGiven, type ConsentRecord, recordConsent } from './consent.js'
@@ -74,6 +74,14 @@ test('F12 the FHIR Consent validates against R4', () => {
   expect(faultsOf(consentToFhir(full(), { study }))).toEqual([])
   expect(faultsOf(consentToFhir(consentOf()))).toEqual([])
   expect(faultsOf({ ...consentToFhir(consentOf()), scope: undefined })).not.toEqual([])
+})
+
+test('every code of the FHIR Consent is one that its system publishes, by its name there', () => {
+  const resource = consentToFhir(full(), { study })
+  expect(unknownCodesIn(resource)).toEqual([])
+  expect(
+    unknownCodesIn({ ...resource, scope: { coding: [{ ...resource.scope.coding?.[0], code: 'x' }] } }),
+  ).toHaveLength(1)
 })
 
 test('a consent comes back from FHIR as it was, whatever was agreed and typed', () => {

@@ -54,7 +54,7 @@ export function consentToFhir(consent: ConsentDocument, options: { readonly stud
     status: 'active',
     scope: concept(`${terminology}/consentscope`, 'research', 'Research'),
     category: [
-      concept('http://loinc.org', '59284-0', 'Consent Document'),
+      concept('http://loinc.org', '59284-0', 'Patient Consent'),
       concept(`${terminology}/consentcategorycodes`, 'research', 'Research Information Access'),
     ],
     patient,

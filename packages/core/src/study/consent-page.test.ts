@@ -68,7 +68,7 @@ test('a board finds in the page of a consent who agreed, to what, for whom and u
   expect(text).not.toContain(consent.sealingKey)
 })
 
-test('T57 nothing that a study or a participant wrote becomes markup', () => {
+test('T54 nothing that a study or a participant wrote becomes markup', () => {
   const study = studyWith(attack)
   const html = consentPage(consentTo(study, attack), { study, words: { title: attack, shared: attack } })
   const page = read(html)

@@ -220,6 +220,36 @@ test('a participant who asks to stop leaves what was shared, and nothing more is
   })
 })
 
+test('a server that lets nothing be deleted still hears what was asked, and nobody is told that it is gone', async () => {
+  const fhir = await open()
+  const { deliver, share: given } = await shared(fhir)
+  const before = await fhir.names()
+  fhir.before = ({ body }) => (body.includes('"DELETE"') ? 403 : undefined)
+  for (const ask of ['stop', 'delete', 'stop'] as const) {
+    const done = await withdraw(given, { deliver, ask })
+    expect(done.study).toMatchObject({ status: 'acknowledged', deleted: false })
+  }
+  expect(await fhir.names()).toEqual(before)
+  const consent = (await all(fhir)).find(({ resourceType }) => resourceType === 'Consent')
+  expect(faultsOf(consent)).toEqual([])
+  expect(consent).toMatchObject({
+    status: 'inactive',
+    extension: [{}, { extension: [{ valueCode: 'delete' }, {}] }],
+  })
+})
+
+test('a participant who leaves the page stops the delivery', async () => {
+  const fhir = await open()
+  const abort = new AbortController()
+  fhir.before = ({ method }) => {
+    if (method === 'POST') abort.abort(new Error('left'))
+    return undefined
+  }
+  const { pack } = await testPackage()
+  await expect(deliveryTo(fhir).deliver(pack, { signal: abort.signal })).rejects.toThrow('left')
+  expect(writes(fhir)).toHaveLength(1)
+})
+
 test('T72 a deletion that is cut off anywhere is finished by the same call', async () => {
   const fhir = await open()
   const { deliver, share: given } = await shared(fhir)
@@ -227,7 +257,7 @@ test('T72 a deletion that is cut off anywhere is finished by the same call', asy
     let count = 0
     fhir.before = () => (++count === at ? 400 : undefined)
     const done = await withdraw(given, { deliver })
-    if (done.study.status === 'acknowledged') break
+    if (done.study.deleted) break
     expect(done.complete).toBe(false)
   }
   fhir.before = () => undefined

@@ -1,33 +1,21 @@
 import { ambientClock, ambientCrypto, ambientFetch } from '../ambient.js'
-import { SmartError } from '../errors.js'
+import { isSmartError, SmartError } from '../errors.js'
 import type { Platform } from '../ports.js'
-import { isObject, parseJson, stringAt } from '../util/json.js'
-import { Secret } from '../util/secret.js'
+import { isObject, stringAt } from '../util/json.js'
 import { tell } from '../util/tell.js'
-import { createTransport, type Transport, type TransportResponse } from '../util/transport.js'
-import { join } from '../util/url.js'
 import { consentIn } from './bundle.js'
 import { consentToFhir } from './consent-fhir.js'
 import {
-  checkDeliveryUrl,
   checkWithdrawalReceipt,
   type Delivery,
   type DeliveryOptions,
   type DeliveryProgress,
-  patienceFor,
-  sendPatiently,
   type WithdrawalNotice,
   type WithdrawalReceipt,
 } from './delivery.js'
 import { idOf, names } from './fhir-names.js'
-import {
-  type Entry,
-  jsonEntry,
-  packageEntries,
-  packageNames,
-  transactionBundle,
-  transactionsOf,
-} from './fhir-transactions.js'
+import { erase, put, read, type Server, type Stored, serverAt } from './fhir-server.js'
+import { type Entry, jsonEntry, packageEntries, packageNames, transactionsOf } from './fhir-transactions.js'
 import type { Package } from './package.js'
 import { checkReceipt, expectedReceipt, type Receipt } from './receipt.js'
 import type { Study } from './study.js'
@@ -52,12 +40,13 @@ export interface FhirDeliveryOptions {
  * What stands for the package is a DocumentReference whose `docStatus` becomes `final` when the server has all of it; a
  * delivery that was interrupted looks for the Provenance of each transaction and goes on where it was.
  *
- * References among what is sent lead to what is sent; all others become absolute. What would act on a server rather
- * than be data, such as a Subscription, is sent as a Binary. The receipt has `issuer: 'fhir-server'`: it is made from
+ * References among what is sent lead to what is sent; all others become absolute, which the server has to allow. What
+ * would act on a server rather than be data, such as a Subscription, is sent as a Binary. The receipt has `issuer: 'fhir-server'`: it is made from
  * the server's answers, and no one has looked at the whole. A sealed package is refused, as a FHIR server could not
  * read it.
  *
- * Withdrawing makes the Consent `inactive`, after which nothing is delivered under it; with `delete` every resource of
+ * Withdrawing makes the Consent `inactive`, with the extension `…/StructureDefinition/withdrawal` of what was asked and
+ * when, after which nothing is delivered under it; with `delete` every resource of
  * the package is deleted, also those that a later package brought again, by FHIR's `delete`, of which a server may keep
  * earlier versions. The withdrawal key is not sent.
  *
@@ -67,12 +56,10 @@ export interface FhirDeliveryOptions {
  */
 export function fhirDelivery(options: FhirDeliveryOptions): Delivery {
   const { url, authorize, headers = {}, batchSize = 48, study } = options
-  checkDeliveryUrl(url)
   if (!Number.isSafeInteger(batchSize) || batchSize < 1)
     throw new SmartError('CONFIG_INVALID', 'batchSize is not a whole number of at least 1')
-  checkHeaders(headers)
   const platform = options.platform ?? { fetch: ambientFetch, crypto: ambientCrypto, clock: ambientClock }
-  const server: Server = { url, authorize, headers, platform, transport: createTransport(platform) }
+  const server = serverAt({ url, authorize, headers, platform })
   return Object.freeze({
     recipient: url,
     issuer: 'fhir-server' as const,
@@ -81,23 +68,6 @@ export function fhirDelivery(options: FhirDeliveryOptions): Delivery {
     withdraw: (notice: WithdrawalNotice, { signal }: DeliveryOptions = {}) =>
       withdrawn(server, notice, signal),
   })
-}
-
-// A platform's own error about a bad value would quote the value.
-function checkHeaders(headers: Readonly<Record<string, string>>): void {
-  try {
-    new Headers(headers)
-  } catch {
-    throw new SmartError('CONFIG_INVALID', 'a header of the delivery is none that can be sent')
-  }
-}
-
-interface Server {
-  readonly url: string
-  readonly authorize: FhirDeliveryOptions['authorize']
-  readonly headers: Readonly<Record<string, string>>
-  readonly platform: Pick<Platform, 'fetch' | 'crypto' | 'clock'>
-  readonly transport: Transport
 }
 
 async function deliver(
@@ -148,8 +118,6 @@ async function deliver(
   return receiptOf(stored, pack)
 }
 
-type Stored = Record<string, unknown>
-
 /** What stands for the package, if the server has it. */
 async function packageOn(
   server: Server,
@@ -193,17 +161,49 @@ async function withdrawn(
     throw new SmartError('SHARE_REFUSED', 'the FHIR server knows nothing of this consent', {
       reason: 'not-found',
     })
-  // First that nothing more comes; what is held goes after that.
-  if (consent.status !== 'inactive')
-    await put(server, [jsonEntry(consentName, { ...consent, status: 'inactive' })], signal)
+  // First that nothing more comes, and what was asked; what is held goes after that.
+  if (consent.status !== 'inactive' || (notice.ask === 'delete' && !hasAsked(consent, 'delete')))
+    await put(server, [jsonEntry(consentName, withdrawnConsent(consent, notice))], signal)
   const deleted = notice.ask === 'delete' && (!document || (await removed(server, document, signal)))
   const stored = (await read(server, consentName, signal)) ?? consent
   const at = stringAt(stored.meta, 'lastUpdated') ?? notice.at
   return checkWithdrawalReceipt({ id: versionOf(stored), digest: notice.digest, at, deleted }, notice)
 }
 
-/** True when the server says of everything that came with the package that it is deleted. */
+function withdrawnConsent(consent: Stored, { ask, at }: WithdrawalNotice): Stored {
+  const asked = [
+    { url: 'ask', valueCode: ask },
+    { url: 'at', valueDateTime: at },
+  ]
+  const kept = extensionsOf(consent).filter((one) => stringAt(one, 'url') !== names.withdrawal)
+  return { ...consent, status: 'inactive', extension: [...kept, { url: names.withdrawal, extension: asked }] }
+}
+
+const hasAsked = (consent: Stored, ask: string): boolean =>
+  extensionsOf(consent)
+    .filter((one) => stringAt(one, 'url') === names.withdrawal)
+    .flatMap(extensionsOf)
+    .some((one) => stringAt(one, 'valueCode') === ask)
+
+const extensionsOf = (value: unknown): unknown[] =>
+  isObject(value) && Array.isArray(value.extension) ? value.extension : []
+
+/** True when the server says of everything that came with the package that it is deleted; false when it does not let it. */
 async function removed(server: Server, document: Stored, signal: AbortSignal | undefined): Promise<boolean> {
+  try {
+    return await removedAll(server, document, signal)
+  } catch (error) {
+    if (isSmartError(error) && (error.code === 'SHARE_REFUSED' || error.code === 'SHARE_KEY_REFUSED'))
+      return false
+    throw error
+  }
+}
+
+async function removedAll(
+  server: Server,
+  document: Stored,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
   const related = isObject(document.context) ? referencesIn(document.context.related) : []
   // The last first: what refers to others goes before them.
   for (const marker of related.filter((name) => name.startsWith('Provenance/')).reverse()) {
@@ -222,106 +222,3 @@ const referencesIn = (value: unknown): string[] =>
   (Array.isArray(value) ? value : [])
     .map((one) => stringAt(one, 'reference') ?? '')
     .filter((name) => /^[A-Z][A-Za-z]{0,63}\/s4s-[0-9a-f]{40}$/.test(name))
-
-async function erase(
-  server: Server,
-  all: readonly string[],
-  signal: AbortSignal | undefined,
-): Promise<boolean> {
-  if (all.length === 0) return true
-  const entry = all.map((name) => ({ request: { method: 'DELETE', url: name } }))
-  const body = new TextEncoder().encode(JSON.stringify({ resourceType: 'Bundle', type: 'batch', entry }))
-  const statuses = statusesIn(
-    await ask(server, { method: 'POST', body }, signal),
-    'batch-response',
-    all.length,
-  )
-  return statuses.every((status) => ['200', '204', '404', '410'].includes(status))
-}
-
-async function put(server: Server, all: readonly Entry[], signal: AbortSignal | undefined): Promise<void> {
-  const body = transactionBundle(server.url, all)
-  const answer = await ask(server, { method: 'POST', body }, signal)
-  const statuses = statusesIn(answer, 'transaction-response', all.length)
-  if (!statuses.every((status) => /^2\d\d$/.test(status)))
-    throw new SmartError('SHARE_REFUSED', 'the FHIR server did not store a part of a transaction')
-}
-
-/** The status of each entry, as three digits. */
-function statusesIn(answer: TransportResponse, type: string, count: number): string[] {
-  const bundle = parseJson(answer.text())
-  const entries = isObject(bundle) && bundle.type === type && Array.isArray(bundle.entry) ? bundle.entry : []
-  if (entries.length !== count)
-    throw new SmartError('SHARE_REFUSED', 'the FHIR server does not answer as FHIR says', {
-      status: answer.status,
-    })
-  return entries.map((one: unknown) =>
-    (stringAt(isObject(one) ? one.response : undefined, 'status') ?? '').slice(0, 3),
-  )
-}
-
-async function read(
-  server: Server,
-  name: string,
-  signal: AbortSignal | undefined,
-): Promise<Stored | undefined> {
-  const answer = await ask(server, { method: 'GET', path: name }, signal)
-  if (answer.status === 404 || answer.status === 410) return undefined
-  const found = parseJson(answer.text())
-  if (!isObject(found) || `${found.resourceType}/${found.id}` !== name)
-    throw new SmartError('SHARE_REFUSED', 'the FHIR server does not answer as FHIR says', {
-      status: answer.status,
-    })
-  return found
-}
-
-interface Message {
-  readonly method: 'GET' | 'POST'
-  readonly path?: string
-  readonly body?: Uint8Array
-}
-
-async function ask(
-  server: Server,
-  { method, path, body }: Message,
-  signal: AbortSignal | undefined,
-): Promise<TransportResponse> {
-  const patience = patienceFor(body?.length ?? 0)
-  const request = async (): Promise<TransportResponse> => {
-    const token = await server.authorize?.(signal ? { signal } : {})
-    return server.transport({
-      url: path === undefined ? server.url : join(server.url, path),
-      within: [server.url],
-      method,
-      headers: {
-        ...server.headers,
-        accept: 'application/fhir+json',
-        ...(body ? { 'content-type': 'application/fhir+json' } : {}),
-      },
-      ...(token === undefined ? {} : { bearer: new Secret(token) }),
-      ...(body ? { body } : {}),
-      idleTimeout: patience,
-      totalTimeout: 2 * patience,
-      ...(signal ? { signal } : {}),
-    })
-  }
-  const answer = await sendPatiently(server.platform, request, signal)
-  const isAbsent = method === 'GET' && (answer.status === 404 || answer.status === 410)
-  if (!isAbsent && (answer.status < 200 || answer.status > 299)) throw refusal(answer)
-  return answer
-}
-
-function refusal(answer: TransportResponse): SmartError {
-  const { status } = answer
-  const outcome = parseJson(answer.text())
-  const issue: unknown = isObject(outcome) && Array.isArray(outcome.issue) ? outcome.issue[0] : undefined
-  const reason = stringAt(issue, 'code')
-  const details = { status, ...(reason === undefined ? {} : { reason }) }
-  if (status === 401 || status === 403)
-    return new SmartError('SHARE_KEY_REFUSED', 'the FHIR server does not let this app write', details)
-  if (status === 507) return new SmartError('SHARE_INBOX_FULL', 'the FHIR server has no room', details)
-  // Someone else writes the same at this moment.
-  if (status === 409 || status === 412 || status === 423)
-    return new SmartError('SHARE_UNREACHABLE', 'the FHIR server is at work on the same package', details)
-  return new SmartError('SHARE_REFUSED', `the FHIR server answered with status ${status}`, details)
-}

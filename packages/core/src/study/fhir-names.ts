@@ -6,6 +6,8 @@ export interface FhirNames {
   readonly consent: string
   /** Extension of a performer: what they are to the participant. */
   readonly relationship: string
+  /** Extension of a Consent that is inactive: what the participant asked for, `stop` or `delete`, and when. */
+  readonly withdrawal: string
   /** Identifier: a consent's id. */
   readonly consentId: string
   /** Identifier: a study's id. */
@@ -25,6 +27,7 @@ export interface FhirNames {
 export const names: FhirNames = {
   consent: 'https://syncfor.science/fhir/StructureDefinition/consent',
   relationship: 'https://syncfor.science/fhir/StructureDefinition/relationship',
+  withdrawal: 'https://syncfor.science/fhir/StructureDefinition/withdrawal',
   consentId: 'https://syncfor.science/fhir/consent-id',
   study: 'https://syncfor.science/fhir/study',
   participant: 'https://syncfor.science/fhir/participant',

@@ -46,7 +46,7 @@ test('a reference leads to what goes along, and otherwise back to where it came 
   )
 })
 
-test('T57 no reference of a record looks anything up at the server that it is sent to', () => {
+test('no reference of a record looks anything up at the server that it is sent to', () => {
   for (const hostile of [
     'Patient?identifier=x',
     '/Patient/7',
