@@ -220,7 +220,7 @@ function openAt(
     },
 
     revoke: (options: RequestOptions = {}): Promise<Revocation> =>
-      platform.lock(key, () => revokeConnection(key, stored, world, options.signal)),
+      revokeConnection(key, stored, world, options.signal),
   } satisfies Connection)
   cores.set(connection, { key, stored, world, keeper, send })
   return connection

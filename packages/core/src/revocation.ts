@@ -1,7 +1,14 @@
 import type { Platform } from './ports.js'
 import type { Provider } from './smart/provider.js'
 import { revokeToken } from './smart/token.js'
-import { checkpointPrefix, loadConnection, type StoredConnection, storage } from './stored-connection.js'
+import {
+  checkpointPrefix,
+  loadConnection,
+  revocationKey,
+  revocations,
+  type StoredConnection,
+  storage,
+} from './stored-connection.js'
 import { type ConnectionWorld, tokenClientOf } from './tokens.js'
 import { Secret } from './util/secret.js'
 
@@ -16,10 +23,6 @@ export interface Revocation {
   /** The provider's page on which the participant sees and ends the access of apps. */
   readonly manageUrl?: string
 }
-
-const queue = 'revocation/'
-// Of the same connection, made anew while the server could not be told of the last, both sets of tokens are told.
-const queueKey = (key: string, { connectedAt }: StoredConnection): string => `${queue}${key}/${connectedAt}`
 
 /**
  * Ends a connection. What is left of it here, until the server has confirmed, is a note of the tokens to revoke:
@@ -36,7 +39,7 @@ export async function revokeConnection(
   const { platform } = world
   const current = (await loadConnection(platform, key).catch(() => undefined)) ?? known
   const offered = current.endpoints.revocation !== undefined && !current.ended
-  const noteKey = queueKey(key, current)
+  const noteKey = revocationKey(key, current)
   const keep = (note: Note): Promise<boolean> =>
     attempt(() => platform.store.set(noteKey, JSON.stringify(note)))
   const wipe = (): Promise<boolean> =>
@@ -52,19 +55,44 @@ export async function revokeConnection(
       local: wiped ? 'wiped' : 'failed',
       ...(manageUrl === undefined ? {} : { manageUrl }),
     })
+  // A refresh that was under way somewhere: when it is over, what it brought goes as well.
+  const afterRefresh = <T>(work: () => Promise<T>): Promise<T> => platform.lock(key, work)
   if (!offered) {
-    const wiped = await wipe()
+    const first = await wipe()
+    const wiped = await afterRefresh(wipe)
     await attempt(() => platform.store.delete(noteKey))
-    return outcome('not-offered', wiped)
+    return outcome('not-offered', first && wiped)
   }
   // Held until the server has been told, so that nobody who finishes revocations tells it the same at the same time.
   return platform.lock(noteKey, async () => {
     const noted = await keep(current)
     const wiped = await wipe()
-    const server = await tellServer(current, world, noted ? keep : undefined, signal)
-    if (server !== 'queued') await attempt(() => platform.store.delete(noteKey))
-    return outcome(server === 'queued' && !noted ? 'failed' : server, wiped)
+    const first = await tellServer(current, world, noted ? keep : undefined, signal)
+    return afterRefresh(async () => {
+      const late = await lateTokens(platform, key, noteKey, current)
+      const wipedAgain = await wipe()
+      const server = late ? await tellServer(late, world, keep, signal) : first
+      if (server !== 'queued') await attempt(() => platform.store.delete(noteKey))
+      return outcome(server === 'queued' && !noted ? 'failed' : server, wiped && wipedAgain)
+    })
   })
+}
+
+/** The tokens that a refresh brought while the connection was being ended, wherever it left them. */
+async function lateTokens(
+  platform: Platform,
+  key: string,
+  noteKey: string,
+  ended: StoredConnection,
+): Promise<StoredConnection | undefined> {
+  for (const place of [key, noteKey]) {
+    const found = await loadConnection(platform, place).catch(() => undefined)
+    const isNew =
+      found?.accessToken !== ended.accessToken ||
+      (found.refreshToken !== undefined && found.refreshToken !== ended.refreshToken)
+    if (found && found.connectedAt === ended.connectedAt && isNew) return found
+  }
+  return undefined
 }
 
 /** A connection that ends, without the tokens of which the server has confirmed that they are revoked. */
@@ -86,7 +114,7 @@ export async function finishRevocations(
   worldOf: (provider: string) => (ConnectionWorld & { readonly provider: Provider }) | undefined,
   signal?: AbortSignal,
 ): Promise<FinishedRevocation[]> {
-  const keys = await storage(() => platform.store.keys(queue))
+  const keys = await storage(() => platform.store.keys(revocations))
   const finished: FinishedRevocation[] = []
   for (const key of keys.sort()) {
     signal?.throwIfAborted()

@@ -113,5 +113,12 @@ export async function saveConnection(
   await storage(() => platform.store.set(key, JSON.stringify(stored)))
 }
 
+/** Where the tokens of a connection that ended wait until the server has been told to revoke them. */
+export const revocations = 'revocation/'
+
+/** Of the same connection, made anew while the server could not be told of the last, both sets of tokens are told. */
+export const revocationKey = (key: string, { connectedAt }: StoredConnection): string =>
+  `${revocations}${key}/${connectedAt}`
+
 /** Where the checkpoints of a connection are: they go when it does. */
 export const checkpointPrefix = (connection: string): string => `checkpoint/${connection}/`

@@ -3,7 +3,14 @@ import type { Platform } from './ports.js'
 import { peekJwt } from './smart/jws.js'
 import type { Provider } from './smart/provider.js'
 import { refreshTokens, type TokenClient, type Tokens } from './smart/token.js'
-import { applyTokens, loadConnection, type StoredConnection, saveConnection } from './stored-connection.js'
+import {
+  applyTokens,
+  loadConnection,
+  revocationKey,
+  type StoredConnection,
+  saveConnection,
+  storage,
+} from './stored-connection.js'
 import { orAborted } from './util/abort.js'
 import { backoff, singleFlight } from './util/async.js'
 import { Secret } from './util/secret.js'
@@ -32,12 +39,18 @@ const pause = 10_000
 interface Memory {
   readonly flight: ReturnType<typeof singleFlight<StoredConnection>>
   readonly pausedUntil: Map<string, number>
+  /** What a refresh brought and the store did not take: it is all there is of a rotated token. */
+  readonly unsaved: Map<string, StoredConnection>
 }
 
 const memories = new WeakMap<object, Memory>()
 
 function memoryOf(platform: Platform): Memory {
-  const memory = memories.get(platform.store) ?? { flight: singleFlight(), pausedUntil: new Map() }
+  const memory = memories.get(platform.store) ?? {
+    flight: singleFlight(),
+    pausedUntil: new Map(),
+    unsaved: new Map(),
+  }
   memories.set(platform.store, memory)
   return memory
 }
@@ -49,13 +62,27 @@ function memoryOf(platform: Platform): Memory {
  */
 export function createTokenKeeper(key: string, world: ConnectionWorld): TokenKeeper {
   const { platform, provider } = world
-  const { flight, pausedUntil } = memoryOf(platform)
+  const { flight, pausedUntil, unsaved } = memoryOf(platform)
   const { clock } = platform
 
   const load = async (): Promise<StoredConnection> => {
     const stored = await loadConnection(platform, key)
     if (!stored) throw ended(provider, 'the connection is no longer stored here')
-    return stored
+    const kept = unsaved.get(key)
+    if (!kept) return stored
+    // Only while nobody has refreshed since: whoever does takes the mark of the request away.
+    const isNewest = stored.connectedAt === kept.connectedAt && stored.refreshSentAt === kept.refreshSentAt
+    if (isNewest && !(await attempt(() => saveConnection(platform, key, written(kept))))) return written(kept)
+    unsaved.delete(key)
+    return isNewest ? written(kept) : stored
+  }
+
+  // Whoever ended the connection meanwhile must find neither it again nor its new tokens alive.
+  const needsToStand = async (next: StoredConnection, before: StoredConnection): Promise<void> => {
+    if (await loadConnection(platform, key)) return
+    if (next.refreshToken !== before.refreshToken || next.accessToken !== before.accessToken)
+      await storage(() => platform.store.set(revocationKey(key, next), JSON.stringify(next)))
+    throw ended(provider, 'the connection was ended meanwhile')
   }
 
   const renew = (refused: string | undefined, needed: boolean, force = false): Promise<StoredConnection> =>
@@ -73,11 +100,18 @@ export function createTokenKeeper(key: string, world: ConnectionWorld): TokenKee
   const refreshed = async (current: StoredConnection, most: number): Promise<StoredConnection> => {
     let held = current
     const save = async (next: StoredConnection): Promise<void> => {
+      await needsToStand(next, current)
       held = next
       await saveConnection(platform, key, next)
     }
+    const sentAt = current.refreshSentAt ?? clock.now()
+    // A store that is full after the server has answered costs nothing while this process lives.
+    const keep = async (next: StoredConnection): Promise<void> => {
+      if (await attempt(() => save(next))) unsaved.delete(key)
+      else unsaved.set(key, { ...next, refreshSentAt: sentAt })
+    }
     // Ahead of the request, so that whoever comes after a crash knows that the token may have been used up.
-    await save({ ...held, refreshSentAt: current.refreshSentAt ?? clock.now() })
+    await save({ ...held, refreshSentAt: sentAt })
     let tokens: Tokens | undefined
     for (let attempt = 1; !tokens; attempt++) {
       try {
@@ -88,7 +122,7 @@ export function createTokenKeeper(key: string, world: ConnectionWorld): TokenKee
             refresh: new Secret(held.refreshToken ?? ''),
             ...(provider.vendor?.refreshScope?.value ? { scope: current.scope } : {}),
           },
-          (rotated) => save({ ...held, refreshToken: rotated.reveal() }),
+          (rotated) => keep({ ...held, refreshToken: rotated.reveal() }),
         )
       } catch (error) {
         const wait = waitAfter(error, attempt, most)
@@ -102,7 +136,7 @@ export function createTokenKeeper(key: string, world: ConnectionWorld): TokenKee
         subject: provider.id,
       })
     }
-    await save(applyTokens(held, tokens, clock.now()))
+    await keep(applyTokens(held, tokens, clock.now()))
     pausedUntil.delete(key)
     return held
   }
@@ -163,6 +197,22 @@ export function createTokenKeeper(key: string, world: ConnectionWorld): TokenKee
       await orAborted(signal, () => renew(undefined, true, true))
     },
   })
+}
+
+// As it is stored once it can be: the request whose answer this is has come to its end.
+function written({ refreshSentAt: _, ...rest }: StoredConnection): StoredConnection {
+  return rest
+}
+
+/** False when the store failed; every other error is thrown. */
+async function attempt(work: () => Promise<void>): Promise<boolean> {
+  try {
+    await work()
+    return true
+  } catch (error) {
+    if (error instanceof SmartError && error.code === 'CONFIG_STORAGE_FAILED') return false
+    throw error
+  }
 }
 
 export function tokenClientOf(stored: StoredConnection, provider: Provider): TokenClient {

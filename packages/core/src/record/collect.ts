@@ -18,6 +18,7 @@ import {
   notGrantedRow,
   partlyGrantedRow,
   type Run,
+  throughOthersRow,
 } from './completeness.js'
 import { createIssues, type Issues, type RecordIssue } from './issues.js'
 import { type Journal, openJournal } from './journal.js'
@@ -223,7 +224,14 @@ async function gather(given: Reader, settings: Settings): Promise<PatientRecord>
         if (notGranted.includes(row)) return notGrantedRow(row)
         const own = runs.filter((run) => run.query.classes.includes(row))
         const count = counts.get(row.name) ?? 0
-        const whole = row.by === 'revinclude' ? alongRow(row, own, count) : completenessOf(row, own, count)
+        const found = row.by === 'revinclude' ? alongRow(row, own, count) : completenessOf(row, own, count)
+        const whole =
+          row.by === undefined
+            ? found
+            : throughOthersRow(
+                found,
+                runs.filter(({ query }) => query.kind !== 'reference'),
+              )
         return partlyGranted.includes(row) ? partlyGrantedRow(whole) : whole
       }),
     ),

@@ -147,6 +147,19 @@ export function alongRow(row: DataClass, runs: readonly Run[], count: number): C
   )
 }
 
+/** The row of a class that is found through others: when none of them was answered, nobody knows whether there is any. */
+export function throughOthersRow(row: Completeness, others: readonly Run[]): Completeness {
+  const asked = others.filter((run) => !run.superseded)
+  const worst = [...asked].sort((a, b) => gravity(b) - gravity(a))[0]
+  if (row.status !== 'none' || worst?.ended === undefined) return row
+  if (asked.some((run) => run.ended === undefined || run.pages > 0)) return row
+  return freezeRow({
+    ...row,
+    status: worst.ended,
+    ...(worst.reason === undefined ? {} : { reason: worst.reason }),
+  })
+}
+
 const order = [undefined, 'not-supported', 'refused', 'failed', 'truncated'] as const
 const gravity = (run: Run): number => order.indexOf(run.ended)
 const received = (count: number): 'received' | 'none' => (count > 0 ? 'received' : 'none')
