@@ -85,6 +85,11 @@ export const floors = [
         may: [...util, 'study/*', 'type:record/*', 'type:fhir/types', 'type:plans/*'],
         packages: ['type:fhir/r4.js'],
       },
+      // Flat tables for researchers: made of what was shared, never of who may read it.
+      {
+        files: ['tables/*'],
+        may: [...util, 'tables/*', 'record/classify', ...data, 'type:study/package'],
+      },
       { files: ['tus'], may: [...util, 'study/*'], packages: ['tus-js-client'] },
       { files: ['testing/*'], may: [...util, 'testing/*', 'record/memory-reader', 'type:fhir/types'] },
       // A subpath of its own, and what it opens.
