@@ -42,6 +42,8 @@ export interface ClassSubject extends SourceSubject {
 export interface AttachmentSubject {
   readonly source: LineSource
   readonly listed: Readonly<Record<string, unknown>>
+  /** Where the files of the package lie in the export, by their paths in the package. */
+  readonly files: ReadonlyMap<string, string>
 }
 
 const column =
@@ -155,19 +157,10 @@ export const attachments: TableOf<AttachmentSubject> = defineTable({
       'file',
       'string',
       'Where it lies in the export; null when it was not received',
-      ({ listed }) => fileOf(textOf(listed.path)),
+      ({ listed, files }) => files.get(String(textOf(listed.path))) ?? null,
     ),
   ],
 })
-
-/**
- * The name that a file of a package has in an export, by the path that it has in the package; null when it is no such
- * path. The same bytes have one name.
- */
-export function fileOf(path: string | null): string | null {
-  const name = /\/attachments\/([0-9a-f]{64}\.[a-z0-9]{1,8})$/.exec(path ?? '')?.[1]
-  return name === undefined ? null : `attachments/${name}`
-}
 
 /** The data classes of a source: those that were asked for, then those that the consent does not cover. */
 export function* classesIn(subject: SourceSubject): Generator<ClassSubject> {

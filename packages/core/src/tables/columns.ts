@@ -22,10 +22,25 @@ import type { Cell, ColumnOf, ColumnType, LineSource, ResourceSubject } from './
 type ColumnOfResource = ColumnOf<ResourceSubject>
 type Find = (subject: ResourceSubject) => unknown
 
-const partAt =
-  (paths: string): Find =>
-  ({ part }) =>
-    oneAt(part, paths)
+function partAt(paths: string): Find {
+  const find = oneAt(paths)
+  return ({ part }) => find(part)
+}
+
+/** Finds once what several columns of a row show, and forgets it with the row. */
+export function once<Subject extends object, Found>(
+  find: (subject: Subject) => Found,
+): (subject: Subject) => Found {
+  const known = new WeakMap<Subject, { readonly found: Found }>()
+  return (subject) => {
+    let kept = known.get(subject)
+    if (kept === undefined) {
+      kept = { found: find(subject) }
+      known.set(subject, kept)
+    }
+    return kept.found
+  }
+}
 
 function column(type: ColumnType, read: (value: unknown) => Cell) {
   return (name: string, from: string, says: string, find: Find = partAt(from)): ColumnOfResource =>
@@ -62,7 +77,12 @@ export const code: Maker = column(
 )
 
 /** The codes of everything at a path, in one cell. */
-export function codes(name: string, from: string, says: string, within: Find = partAt('')): ColumnOfResource {
+export function codes(
+  name: string,
+  from: string,
+  says: string,
+  within: Find = ({ part }) => part,
+): ColumnOfResource {
   return made(name, 'string', from, `${says}; several are separated by “; ”`, (subject) =>
     joined(codingsOf(allAt(within(subject), from)).map((coding) => coding.code)),
   )
@@ -93,22 +113,30 @@ export function concept(
     systems.length === 0
       ? 'the first coding'
       : `the first coding of ${systems.map(([, title]) => title).join(', else of ')}, else the first coding`
-  const shown = (subject: ResourceSubject) => preferred(codingsOf(find(subject)), urls)
+  const read = once((subject: ResourceSubject) => {
+    const value = find(subject)
+    const codings = codingsOf(value)
+    return { codings, shown: preferred(codings, urls), text: textOf(firstAt(value, 'text')) }
+  })
   return [
-    made(`${name}_system`, 'string', from, `The code system of \`${name}\``, (s) => shown(s)?.system ?? null),
-    made(name, 'string', from, `${says}: ${which}`, (s) => shown(s)?.code ?? null),
+    made(
+      `${name}_system`,
+      'string',
+      from,
+      `The code system of \`${name}\``,
+      (s) => read(s).shown?.system ?? null,
+    ),
+    made(name, 'string', from, `${says}: ${which}`, (s) => read(s).shown?.code ?? null),
     made(
       `${name}_display`,
       'string',
       from,
       `What the record calls \`${name}\``,
-      (s) => shown(s)?.display ?? null,
+      (s) => read(s).shown?.display ?? null,
     ),
-    made(`${name}_text`, 'string', from, `${says}, in the words of whoever wrote it`, (s) =>
-      textOf(firstAt(find(s), 'text')),
-    ),
+    made(`${name}_text`, 'string', from, `${says}, in the words of whoever wrote it`, (s) => read(s).text),
     made(`${name}_codings`, 'string', from, `Every coding as \`system|code\`, separated by “; ”`, (s) =>
-      codingsText(codingsOf(find(s))),
+      codingsText(read(s).codings),
     ),
   ]
 }
@@ -121,6 +149,7 @@ export function dates(
   most: 'day' | 'time' = 'time',
   find: Find = partAt(from),
 ): ColumnOfResource[] {
+  const read = once((subject: ResourceSubject) => dateOf(find(subject)))
   const columns = [
     made(name, 'string', from, `${says}, as it was written: a year, a month, a day or a time`, (s) =>
       textOf(find(s)),
@@ -130,14 +159,14 @@ export function dates(
       'date',
       from,
       `Its day, where it was written; null when no day is given`,
-      (s) => dateOf(find(s))?.date ?? null,
+      (s) => read(s)?.date ?? null,
     ),
     made(
       `${name}_precision`,
       'string',
       from,
       '`year`, `month`, `day` or `time`',
-      (s) => dateOf(find(s))?.precision ?? null,
+      (s) => read(s)?.precision ?? null,
     ),
   ]
   if (most === 'day') return columns
@@ -146,7 +175,7 @@ export function dates(
     'timestamp',
     from,
     'Its instant; null without a time and an offset',
-    (s) => dateOf(find(s))?.time ?? null,
+    (s) => read(s)?.time ?? null,
   )
   return [...columns, time]
 }

@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { fileOf, type PackageSubject } from './about.js'
+export type { PackageSubject } from './about.js'
 export { csvHeader, csvLine, fromCsvText } from './csv.js'
 export { rowOfAttachment, rowsOf, rowsOfLine, rowsOfPackage, sourceOf } from './rows.js'
 export type { Cell, Column, ColumnType, Line, LineSource, Row, Table } from './table.js'

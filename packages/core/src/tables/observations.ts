@@ -1,3 +1,4 @@
+import type { Resource } from '../fhir/types.js'
 import { usCore } from '../plans/us-core.js'
 import { classesOf } from '../record/classify.js'
 import {
@@ -9,6 +10,7 @@ import {
   identity,
   instant,
   made,
+  once,
   quantity,
   reference,
   systems,
@@ -20,15 +22,20 @@ import { allAt, choiceOf, firstAt, joined, oneAt, quantityText, textOf } from '.
 import { type Cell, defineTable, type ResourceSubject, type ResourceTable } from './table.js'
 
 /** Read from the observation, also in the row of a component. */
-const whole =
-  (paths: string) =>
-  ({ resource }: ResourceSubject): unknown =>
-    oneAt(resource, paths)
+function whole(paths: string): (subject: ResourceSubject) => unknown {
+  const find = oneAt(paths)
+  return ({ resource }) => find(resource)
+}
+
+const classes = once((resource: ResourceSubject['resource']): Cell => {
+  const entry = { resource: resource as unknown as Resource, text: '', mode: 'match' } as const
+  return joined(classesOf(entry, usCore.classes).map(({ name }) => name))
+})
 
 /** The data classes that a resource is of, as US Core asks for them. */
-export function dataClasses({ type, resource }: Pick<ResourceSubject, 'type' | 'resource'>): Cell {
-  const entry = { resource: { ...resource, resourceType: type }, text: '', mode: 'match' } as const
-  return joined(classesOf(entry, usCore.classes).map(({ name }) => name))
+export function dataClasses({ type, resource }: ResourceSubject): Cell {
+  // What a line says of its own type is not what its part is listed as: it may be anything.
+  return resource.resourceType === type ? classes(resource) : null
 }
 
 // What is neither a number nor a code, in the words in which one would write it down.

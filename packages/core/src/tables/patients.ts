@@ -90,10 +90,10 @@ export const familyHistory: ResourceTable = defineTable({
 })
 
 function conditionOf() {
-  const of =
-    (paths: string) =>
-    ({ part, number }: ResourceSubject): unknown =>
-      number === null ? undefined : oneAt(part, paths)
+  const of = (paths: string): ((subject: ResourceSubject) => unknown) => {
+    const find = oneAt(paths)
+    return ({ part, number }) => (number === null ? undefined : find(part))
+  }
   return [
     code('condition_code', 'condition.code', 'The condition, as the first coding', of('code')),
     text('condition_text', 'condition.code.text', 'The condition in words', of('code.text')),

@@ -10,24 +10,64 @@ export const mostOfACell = 100_000
 
 /** Every value at a path such as `code.coding`; what is in arrays on the way is taken one by one. */
 export function allAt(value: unknown, path: string): unknown[] {
-  let found = [value]
-  for (const key of path === '' ? [] : path.split('.'))
-    found = found.flat().flatMap((one) => (isObject(one) && Object.hasOwn(one, key) ? [one[key]] : []))
-  return found.flat().filter((one) => one !== null && one !== undefined)
+  const found: unknown[] = []
+  visit(value, keysOf(path), 0, (one) => {
+    found.push(one)
+    return false
+  })
+  return found
 }
 
 /** The first value at a path. */
 export function firstAt(value: unknown, path: string): unknown {
-  return allAt(value, path)[0]
+  let first: unknown
+  visit(value, keysOf(path), 0, (one) => {
+    first = one
+    return true
+  })
+  return first
 }
 
-/** The first value at the first of the paths, separated by `|`, that has one. */
-export function oneAt(value: unknown, paths: string): unknown {
-  for (const path of paths.split(' | ')) {
-    const found = firstAt(value, path)
-    if (found !== undefined) return found
+// Goes no deeper than the path is long, whatever the value is. True when `take` has had enough.
+function visit(
+  value: unknown,
+  keys: readonly string[],
+  at: number,
+  take: (value: unknown) => boolean,
+): boolean {
+  if (Array.isArray(value)) {
+    // An array in an array is nothing that FHIR knows.
+    for (const one of value) if (!Array.isArray(one) && visit(one, keys, at, take)) return true
+    return false
   }
-  return undefined
+  if (value === null || value === undefined) return false
+  if (at === keys.length) return take(value)
+  const key = keys[at] as string
+  return isObject(value) && Object.hasOwn(value, key) && visit(value[key], keys, at + 1, take)
+}
+
+// There are as many paths as columns, and each is asked for in every row.
+const paths = new Map<string, readonly string[]>()
+
+function keysOf(path: string): readonly string[] {
+  let keys = paths.get(path)
+  if (keys === undefined) {
+    keys = path === '' ? [] : path.split('.')
+    paths.set(path, keys)
+  }
+  return keys
+}
+
+/** Reads the first value at the first of some paths, separated by ` | `, that has one. */
+export function oneAt(paths: string): (value: unknown) => unknown {
+  const each = paths.split(' | ')
+  return (value) => {
+    for (const path of each) {
+      const found = firstAt(value, path)
+      if (found !== undefined) return found
+    }
+    return undefined
+  }
 }
 
 /** A string that is not empty, well formed, and without the control characters that FHIR does not allow. */
@@ -105,8 +145,9 @@ export function dateOf(value: unknown): ReadDate | undefined {
 }
 
 function isDay(year: string, month: string, day: string): boolean {
-  const time = Date.parse(`${year}-${month}-${day}T00:00:00Z`)
-  return !Number.isNaN(time) && new Date(time).toISOString().startsWith(`${year}-${month}-${day}`)
+  const date = new Date(`${year}-${month}-${day}T00:00:00Z`)
+  // The 30th of February is read as a day of March.
+  return date.getUTCDate() === Number(day)
 }
 
 function isoOf(time: number): string | null {

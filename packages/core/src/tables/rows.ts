@@ -55,10 +55,17 @@ export function* rowsOfPackage(subject: PackageSubject): Generator<Row> {
   }
 }
 
-/** The row of a line of `attachments.ndjson`. */
-export function rowOfAttachment({ line, source }: Omit<Line, 'type'>): Row {
+/**
+ * The row of a line of `attachments.ndjson`.
+ *
+ * @param files where the files of the package lie in the export, by their paths in the package
+ */
+export function rowOfAttachment(
+  { line, source }: Omit<Line, 'type'>,
+  files: ReadonlyMap<string, string>,
+): Row {
   const value = parseKeepingDigits(line)
-  const subject: AttachmentSubject = { source, listed: isObject(value) ? value : {} }
+  const subject: AttachmentSubject = { source, files, listed: isObject(value) ? value : {} }
   return rowOf(attachments, subject)
 }
 
