@@ -271,11 +271,14 @@ export const identity: readonly ColumnOfResource[] = Object.freeze([
   ),
 ])
 
-export const systems = {
+/** Code systems by their URLs, and what they are called. */
+export const systems: Readonly<
+  Record<'loinc' | 'snomed' | 'rxnorm' | 'cvx' | 'icd10' | 'cpt', readonly [url: string, title: string]>
+> = {
   loinc: ['http://loinc.org', 'LOINC'],
   snomed: ['http://snomed.info/sct', 'SNOMED CT'],
   rxnorm: ['http://www.nlm.nih.gov/research/umls/rxnorm', 'RxNorm'],
   cvx: ['http://hl7.org/fhir/sid/cvx', 'CVX'],
   icd10: ['http://hl7.org/fhir/sid/icd-10-cm', 'ICD-10-CM'],
   cpt: ['http://www.ama-assn.org/go/cpt', 'CPT'],
-} as const satisfies Record<string, readonly [url: string, title: string]>
+}

@@ -348,7 +348,7 @@ describe('a resource that is not what it should be', () => {
   const resource = fc.array(fc.tuple(fc.constantFrom(...words), tree), { maxLength: 20 }).map(record)
   const type = fc.constantFrom(...tables.flatMap(({ types }) => types), 'Basic')
 
-  test('T103 arrays, objects, huge texts and __proto__ in the place of anything give nulls, and never an error', () => {
+  test('T57 arrays, objects, huge texts and __proto__ in the place of anything give nulls, and never an error', () => {
     fc.assert(
       fc.property(type, resource, (type, resource) => {
         expect(faultsIn([{ type, line: JSON.stringify(resource), source }])).toEqual([])
@@ -358,7 +358,7 @@ describe('a resource that is not what it should be', () => {
     expect(({} as Record<string, unknown>).code).toBeUndefined()
   })
 
-  test('a line that is no JSON, or nested without end, is one row of nulls, so that the counts stay right', () => {
+  test('T61 a line that is no JSON, or nested without end, is one row of nulls, so that the counts stay right', () => {
     for (const line of [
       '',
       '{',
@@ -381,7 +381,7 @@ describe('a resource that is not what it should be', () => {
     }
   })
 
-  test('a resource that is made to take all memory is kept as text and not read', () => {
+  test('T61 a resource that is made to take all memory is kept as text and not read', () => {
     const numbers = `{"resourceType":"Observation","id":"o","component":[${'1.0,'.repeat(200_000)}1.0]}`
     expect(rowsIn('observations', numbers, 'Observation')).toHaveLength(1)
     expect(rowsIn('resources', numbers, 'Observation')).toMatchObject([{ resource_id: null, json: numbers }])

@@ -230,6 +230,17 @@ test('Parquet has the types that a researcher computes with', async () => {
   }
 })
 
+test('the queries that docs/tables.md shows run, and find something', async () => {
+  const page = await readFile(new URL('../../../../docs/tables.md', import.meta.url), 'utf8')
+  const queries = [...page.matchAll(/```sql\n(.*?)```/gs)].map(([, query = '']) => query)
+  expect(queries.length).toBeGreaterThanOrEqual(4)
+  for (const query of queries) {
+    const format = query.includes('.csv') ? 'csv' : 'parquet'
+    const found = await duck.rows(query.replaceAll('sleep-2026/', `${join(top, format)}/`))
+    expect([query, found.length > 0]).toEqual([query, true])
+  }
+})
+
 test('PR-11 NDJSON has every resource as the hospital sent it, byte for byte', async () => {
   const fhir = join(top, 'ndjson', 'fhir')
   const types = typesOf()
@@ -317,7 +328,7 @@ describe('sealed packages', () => {
   })
 })
 
-test('F18 who has withdrawn is in no export that is made afterwards', async () => {
+test('F17 who has withdrawn is in no export that is made afterwards', async () => {
   const study = studyOf('later')
   const deliver = httpDelivery({ url: served.url, key: 'study-key-later' })
   await give('later', 'p-1')

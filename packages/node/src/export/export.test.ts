@@ -117,7 +117,7 @@ const hostile = fc
     return `{${['"resourceType":"Observation"', ...texts].join(',')}}`
   })
 
-test('T103 whatever a hospital has sent, Parquet gives back what the tables say, cell by cell', async () => {
+test('T57 whatever a hospital has sent, Parquet gives back what the tables say, cell by cell', async () => {
   const columns = columnsOf('observations')
   await fc.assert(
     fc.asyncProperty(fc.array(hostile, { minLength: 1, maxLength: 8 }), async (lines) => {
@@ -137,7 +137,7 @@ test('T103 whatever a hospital has sent, Parquet gives back what the tables say,
   )
 }, 60_000)
 
-test('T66 T103 whatever a hospital has sent, CSV gives back what the tables say, cell by cell', async () => {
+test('T66 T57 whatever a hospital has sent, CSV gives back what the tables say, cell by cell', async () => {
   const columns = columnsOf('observations')
   await fc.assert(
     fc.asyncProperty(fc.array(hostile, { minLength: 1, maxLength: 8 }), async (lines) => {
@@ -230,7 +230,7 @@ test('a study without packages gives every table, empty, so that a script finds 
   expect(await readFile(join(folder, 'csv', 'goals.csv'), 'utf8')).toMatch(/^package,participant,.*\r\n$/)
 })
 
-test('whoever withdraws while an export is made is not in it: there is none', async () => {
+test('F17 whoever withdraws while an export is made is not in it: there is none', async () => {
   const study = { id: 'sleep', key: 'study-key-sleep' }
   const inbox = createInbox({ folder: join(folder, 'inbox'), studies: [study] })
   const { url, stop } = await serve(inbox.handler)
@@ -294,7 +294,7 @@ test('whoever withdraws while an export is made is not in it: there is none', as
   }
 })
 
-test('a file of a package is taken over only under the digest of its own bytes', async () => {
+test('T65 a file of a package is taken over only under the digest of its own bytes', async () => {
   const good = 'a letter'
   const inside = sha256(good)
   const { manifest } = makePackage()
