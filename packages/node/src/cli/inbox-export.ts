@@ -21,13 +21,13 @@ export const inboxExport: CommandDef = {
   meta: { name: 's4s inbox export', description: 'Write the packages of a study as tables' },
   args: options,
   async run(typed) {
-    const { inbox, study, keys } = await openInbox(typed, options)
+    const { inbox, study, keys, output } = await openInbox(typed, options)
     const [folder, format, out] = ['folder', 'format', 'out'].map((name) => String(typed.args[name]))
     if (!isFormat(format)) throw new UsageError('--format is ndjson, csv or parquet')
     if (isWithin(String(folder), String(out))) throw new UsageError('--out is inside the inbox')
     const known = [...(await inbox.packages(study)), ...(await inbox.withdrawals(study))]
     if (known.length === 0) throw new Error(`the inbox has never had a package of the study ${study}`)
-    const progress = openProgress()
+    const progress = openProgress(output)
     const stop = stopper()
     try {
       const report = await exportPackages(heldPackages(inbox, study, keys), {
@@ -37,8 +37,11 @@ export const inboxExport: CommandDef = {
         onProgress: ({ packages, resources }) => progress.say(`${packages} packages, ${resources} resources`),
       })
       progress.end()
-      if (typed.args.json) return printJson(report)
-      printRows(report.tables.filter(({ rows }) => rows > 0).map(({ file, rows }) => [file, rows]))
+      if (typed.args.json) return printJson(output, report)
+      printRows(
+        output,
+        report.tables.filter(({ rows }) => rows > 0).map(({ file, rows }) => [file, rows]),
+      )
     } finally {
       progress.end()
       stop.forget()

@@ -7,10 +7,10 @@ export const inboxPackages: CommandDef = {
   meta: { name: 's4s inbox packages', description: 'List the packages of a study, newest first' },
   args: inboxOptions,
   async run(typed) {
-    const { inbox, study } = await openInbox(typed, inboxOptions)
+    const { inbox, study, output } = await openInbox(typed, inboxOptions)
     const rows = await inbox.packages(study)
-    if (typed.args.json) return printJson(rows)
-    printRows([
+    if (typed.args.json) return printJson(output, rows)
+    printRows(output, [
       ['digest', 'participant', 'received', 'resources', 'bytes', 'status'],
       ...rows.map(({ digest, participant, receivedAt, resources, bytes, status, deleted }) => [
         ...[digest, participant, receivedAt, resources, bytes],
@@ -28,19 +28,19 @@ export const inboxVerify: CommandDef = {
   },
   args: inboxOptions,
   async run(typed) {
-    const { inbox, study } = await openInbox(typed, inboxOptions)
+    const { inbox, study, output } = await openInbox(typed, inboxOptions)
     const held = (await inbox.packages(study)).filter(({ deleted }) => deleted !== true)
-    const progress = openProgress()
+    const progress = openProgress(output)
     const found = []
     for (const { digest } of held) {
       progress.say(`${found.length} of ${held.length}`)
       found.push({ digest, ...(await inbox.verify(digest)) })
     }
     progress.end()
-    if (typed.args.json) printJson(found)
+    if (typed.args.json) printJson(output, found)
     else {
       for (const { digest, ok, faults } of found)
-        printRows(ok ? [[digest, 'ok']] : faults.map(({ path, fault }) => [digest, fault, path]))
+        printRows(output, ok ? [[digest, 'ok']] : faults.map(({ path, fault }) => [digest, fault, path]))
     }
     // What is not whole is a failure, so that a script notices.
     return found.every(({ ok }) => ok)

@@ -6,6 +6,7 @@ import type { ArgsDef } from 'citty'
 import { isMissing } from '../durable.js'
 import { createInbox, type Inbox } from '../inbox/inbox.js'
 import { isObject, parseJson } from '../json.js'
+import type { Output } from './output.js'
 import { UsageError } from './usage.js'
 
 /** The options that every command on an inbox takes. */
@@ -25,6 +26,8 @@ export const inboxOptions: ArgsDef = {
 export interface Typed {
   readonly rawArgs: readonly string[]
   readonly args: Readonly<Record<string, unknown>> & { readonly _: readonly string[] }
+  /** Where the command writes. */
+  readonly data?: Output
 }
 
 /** An inbox, opened to be read, and the keys for it. */
@@ -32,6 +35,7 @@ export interface OpenInbox {
   readonly inbox: Inbox
   readonly study: string
   readonly keys: readonly PrivateKey[]
+  readonly output: Output
 }
 
 /**
@@ -56,7 +60,8 @@ export async function openInbox(typed: Typed, options: ArgsDef): Promise<OpenInb
   // Nothing is served, so nobody ever has to know this key.
   const key = randomBytes(24).toString('base64url')
   const inbox = createInbox({ folder, studies: [{ id: study, key, openKeys: keys }] })
-  return Object.freeze({ inbox, study, keys })
+  const output = typed.data ?? { out: process.stdout, err: process.stderr }
+  return Object.freeze({ inbox, study, keys, output })
 }
 
 // What is misspelt would be ignored, and an export that was not meant be made.

@@ -1,16 +1,22 @@
+/** Where a command writes: its results, and what it has to say beside them. */
+export interface Output {
+  readonly out: NodeJS.WritableStream & { readonly isTTY?: boolean }
+  readonly err: NodeJS.WritableStream & { readonly isTTY?: boolean }
+}
+
 /** Text for a terminal: what is not printable would be an instruction to it. */
 export function plain(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}]/gu, '\ufffd')
 }
 
-/** Lines of cells, separated by tabs, to standard output. */
-export function printRows(rows: readonly (readonly (string | number)[])[]): void {
-  for (const cells of rows) process.stdout.write(`${cells.map((cell) => plain(String(cell))).join('\t')}\n`)
+/** Lines of cells, separated by tabs. */
+export function printRows({ out }: Output, rows: readonly (readonly (string | number)[])[]): void {
+  for (const cells of rows) out.write(`${cells.map((cell) => plain(String(cell))).join('\t')}\n`)
 }
 
-/** One value as JSON, to standard output. */
-export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`)
+/** One value as JSON. */
+export function printJson({ out }: Output, value: unknown): void {
+  out.write(`${JSON.stringify(value)}\n`)
 }
 
 /** A line that tells how far it is, where somebody looks at it. */
@@ -19,18 +25,17 @@ export interface Progress {
   end(): void
 }
 
-export function openProgress(): Progress {
-  const { stderr } = process
+export function openProgress({ err }: Output): Progress {
   let last = 0
   return {
     say(text) {
       const now = Date.now()
-      if (!stderr.isTTY || now - last < 100) return
+      if (!err.isTTY || now - last < 100) return
       last = now
-      stderr.write(`\r\u001b[K${plain(text)}`)
+      err.write(`\r\u001b[K${plain(text)}`)
     },
     end() {
-      if (last > 0) stderr.write('\r\u001b[K')
+      if (last > 0) err.write('\r\u001b[K')
     },
   }
 }

@@ -5,7 +5,7 @@ import { type CommandDef, renderUsage, runCommand } from 'citty'
 import { codeOf, isNoSpace } from '../durable.js'
 import { inboxExport } from './inbox-export.js'
 import { inboxPackages, inboxVerify } from './inbox-list.js'
-import { plain } from './output.js'
+import { type Output, plain } from './output.js'
 import { UsageError } from './usage.js'
 
 // Without a prototype: what a command is called is what somebody typed.
@@ -27,26 +27,30 @@ const root: CommandDef = {
 }
 
 /** Runs a command line. @returns the exit code: 0 done, 1 failed, 2 not understood */
-export async function run(typed: readonly string[]): Promise<0 | 1 | 2> {
+export async function run(
+  typed: readonly string[],
+  output: Output = { out: process.stdout, err: process.stderr },
+): Promise<0 | 1 | 2> {
+  const { out, err } = output
   const { command, rest } = find(root, typed)
   try {
     if (typed.length === 1 && (typed[0] === '--version' || typed[0] === '-v')) {
-      process.stdout.write(`${versionOf()}\n`)
+      out.write(`${versionOf()}\n`)
       return 0
     }
     if (rest.includes('--help') || rest.includes('-h')) {
       const usage = await renderUsage(command)
-      process.stdout.write(`${process.stdout.isTTY ? usage : stripVTControlCharacters(usage)}\n`)
+      out.write(`${out.isTTY ? usage : stripVTControlCharacters(usage)}\n`)
       return 0
     }
     if (command.subCommands)
       throw new UsageError(rest[0] ? `there is no command ${rest[0]}` : 'which command?')
-    const { result } = await runCommand(command, { rawArgs: [...rest] })
+    const { result } = await runCommand(command, { rawArgs: [...rest], data: output })
     return result === false ? 1 : 0
   } catch (error) {
-    process.stderr.write(`s4s: ${plain(sentence(error))}\n`)
+    err.write(`s4s: ${plain(sentence(error))}\n`)
     if (!isUsage(error)) return 1
-    process.stderr.write(`Try: ${(command.meta as { readonly name?: string }).name} --help\n`)
+    err.write(`Try: ${(command.meta as { readonly name?: string }).name} --help\n`)
     return 2
   }
 }

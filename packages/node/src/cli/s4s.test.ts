@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { PassThrough } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import {
   collect,
@@ -24,6 +25,7 @@ import { createInbox, createStudyKeys, type Inbox } from '../inbox/index.js'
 import { nodePlatform } from '../platform.js'
 import { type Served, serve } from '../serve.js'
 import { type Duck, openDuck } from '../test-support/duckdb.js'
+import { run } from './run.js'
 
 const program = fileURLToPath(new URL('./s4s.ts', import.meta.url))
 const tsx = createRequire(import.meta.url).resolve('tsx')
@@ -54,9 +56,25 @@ const s4s = (...typed: string[]): Promise<Ended> =>
       resolve({ code: typeof error?.code === 'number' ? error.code : error ? -1 : 0, out, err }),
     ),
   )
+/** As `s4s`, in this process: what is asked is what it says, not whether it starts. */
+const here = async (...words: string[]): Promise<Ended> => {
+  const [out, err] = [new PassThrough(), new PassThrough()]
+  const code = await run(words, { out, err })
+  const text = (stream: PassThrough): string => stream.read()?.toString() ?? ''
+  return { code, out: text(out), err: text(err) }
+}
 const from = (study: string): string[] => ['--folder', folder, '--study', study]
+const exporting = (study: string, format: string, name: string): string[] => [
+  'inbox',
+  'export',
+  ...from(study),
+  '--format',
+  format,
+  '--out',
+  join(top, name),
+]
 const exportTo = (study: string, format: string, name: string, ...more: string[]): Promise<Ended> =>
-  s4s('inbox', 'export', ...from(study), '--format', format, '--out', join(top, name), ...more)
+  here(...exporting(study, format, name), ...more)
 const studyOf = (id: string, more: object = {}) =>
   defineStudy({
     id,
@@ -132,7 +150,7 @@ describe.each([
 ])('an export as %s, opened in DuckDB', (format, at) => {
   let ended: Ended
   beforeAll(async () => {
-    ended = await exportTo('open', format, format, '--json')
+    ended = await s4s(...exporting('open', format, format), '--json')
   }, 60_000)
 
   test('F19 the command ends well, and says how much of what there is', () => {
@@ -345,7 +363,7 @@ test('F17 who has withdrawn is in no export that is made afterwards', async () =
     expect(text).not.toContain('p-2')
   }
   expect(await readFile(join(top, 'after', 'packages.csv'), 'utf8')).toContain('p-1')
-  expect((await s4s('inbox', 'packages', ...from(study.id))).out).toContain('deleted')
+  expect((await here('inbox', 'packages', ...from(study.id))).out).toContain('deleted')
 }, 60_000)
 
 test('a package that the disk has changed is found by verify, and is in no export', async () => {
@@ -356,7 +374,7 @@ test('a package that the disk has changed is found by verify, and is in no expor
   await writeFile(part, before.replace('active', 'absent'))
   const verified = await s4s('inbox', 'verify', ...from('later'))
   expect([verified.code, verified.out]).toEqual([1, `${digest}\tdigest\trecords/01/Condition-0001.ndjson\n`])
-  const verifiedJson = await s4s('inbox', 'verify', ...from('later'), '--json')
+  const verifiedJson = await here('inbox', 'verify', ...from('later'), '--json')
   expect(JSON.parse(verifiedJson.out)).toEqual([
     { digest, ok: false, faults: [{ path: 'records/01/Condition-0001.ndjson', fault: 'digest' }] },
   ])
@@ -413,11 +431,17 @@ describe('a study team that types it wrong', () => {
     ['the inbox itself', () => [...good(), '--out', join(folder, 'packages')], /--out is inside the inbox/],
   ]
   test.each(cases)('%s: one sentence, exit code 2, nothing written', async (_, typed, sentence) => {
-    const { code, out, err } = await s4s(...typed())
+    const { code, out, err } = await here(...typed())
     expect(err).toMatch(sentence)
     expect(err.trimEnd().split('\n')).toHaveLength(2)
     expect([code, out]).toEqual([2, ''])
     expect((await readdir(top)).filter((name) => name.includes('misspelt'))).toEqual([])
+  })
+
+  test('the process ends with the same code and the same sentence', async () => {
+    const wrong = ['inbox', 'packages', '--folder', top, '--study', 'open']
+    expect(await s4s(...wrong)).toEqual(await here(...wrong))
+    expect((await s4s(...wrong)).code).toBe(2)
   })
 
   test('a folder with something in it is left as it is', async () => {
@@ -435,14 +459,24 @@ describe('a study team that types it wrong', () => {
 
   test('help says what each command takes', async () => {
     for (const typed of [['--help'], ['inbox', '--help'], ['inbox', 'export', '--help']]) {
-      const { code, out, err } = await s4s(...typed)
+      const { code, out, err } = await here(...typed)
       expect([code, err]).toEqual([0, ''])
       expect(out).toContain('USAGE')
       expect(out).not.toContain('\u001b')
     }
-    expect((await s4s('inbox', 'export', '-h')).out).toMatch(/--open-key=<FILE>/)
-    expect((await s4s('--version')).out).toMatch(/^\d+\.\d+\.\d+\n$/)
+    expect((await here('inbox', 'export', '-h')).out).toMatch(/--open-key=<FILE>/)
+    expect((await here('--version')).out).toMatch(/^\d+\.\d+\.\d+\n$/)
   })
+})
+
+test('whoever waits at a terminal sees how far it is, and a line that is cleared when it is done', async () => {
+  const [out, err] = [new PassThrough(), Object.assign(new PassThrough(), { isTTY: true })]
+  expect(await run(exporting('open', 'csv', 'watched'), { out, err })).toBe(0)
+  const clear = '\r\u001b[K'
+  const said = err.read()?.toString() ?? ''
+  expect([said.slice(0, clear.length), said.slice(-clear.length)]).toEqual([clear, clear])
+  expect(said).toMatch(/1 packages, \d+ resources/)
+  expect(out.read()?.toString()).toMatch(/^packages\.csv\t2\n/)
 })
 
 test('output that nobody reads to its end is no error', async () => {
