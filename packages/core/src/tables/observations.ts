@@ -17,9 +17,9 @@ import {
   text,
   truth,
 } from './columns.js'
-import { digitsOf } from './parse.js'
-import { allAt, choiceOf, firstAt, joined, oneAt, quantityText, textOf } from './read.js'
+import { allAt, choiceOf, joined, oneAt, textOf } from './read.js'
 import { type Cell, defineTable, type ResourceSubject, type ResourceTable } from './table.js'
+import { choiceText } from './values.js'
 
 /** Read from the observation, also in the row of a component. */
 function whole(paths: string): (subject: ResourceSubject) => unknown {
@@ -38,35 +38,11 @@ export function dataClasses({ type, resource }: ResourceSubject): Cell {
   return resource.resourceType === type ? classes(resource) : null
 }
 
-// What is neither a number nor a code, in the words in which one would write it down.
-function valueText({ part }: ResourceSubject): Cell {
-  const chosen = choiceOf(part, 'value')
-  if (chosen === undefined) return null
-  const { type, value } = chosen
-  if (type === 'CodeableConcept') return textOf(firstAt(value, 'text'))
-  if (type === 'Quantity') return quantityText(value)
-  if (type === 'Integer' || type === 'Decimal') return digitsOf(value)
-  if (type === 'Boolean') return typeof value === 'boolean' ? String(value) : null
-  if (type === 'Range') return between(value, 'low', ' - ', 'high')
-  if (type === 'Ratio') return between(value, 'numerator', ':', 'denominator')
-  if (type === 'Period') {
-    const [start, end] = [textOf(firstAt(value, 'start')), textOf(firstAt(value, 'end'))]
-    return start === null && end === null ? null : `${start ?? ''}/${end ?? ''}`
-  }
-  if (type === 'SampledData') return textOf(firstAt(value, 'data'))
-  return textOf(value)
-}
-
-function between(value: unknown, from: string, mark: string, to: string): Cell {
-  const [low, high] = [quantityText(firstAt(value, from)), quantityText(firstAt(value, to))]
-  return low === null && high === null ? null : `${low ?? ''}${mark}${high ?? ''}`
-}
-
 export const observations: ResourceTable = defineTable({
   name: 'observations',
   says: 'One observation: a result of a laboratory, a vital sign, smoking status, social history, an assessment; and one row more for each of its components, such as the two pressures of a blood pressure. Where `component` is null is the observation itself, so counting those rows counts observations',
   types: ['Observation'],
-  parts: 'component',
+  parts: (resource) => allAt(resource, 'component'),
   columns: [
     ...identity,
     made(
@@ -115,7 +91,9 @@ export const observations: ResourceTable = defineTable({
     ...concept('value_code', 'valueCodeableConcept', 'The value, where it is a code').filter(
       ({ name }) => name !== 'value_code_text',
     ),
-    made('value_text', 'string', 'value[x]', 'The value in words, whatever it is', valueText),
+    made('value_text', 'string', 'value[x]', 'The value in words, whatever it is', ({ part }) =>
+      choiceText(choiceOf(part, 'value')),
+    ),
     code('absent_reason', 'dataAbsentReason', 'Why there is no value'),
     codes('interpretations', 'interpretation', 'Codes such as `H` for high'),
     ...quantity('reference_low', 'referenceRange.low', 'The low end of the first reference range'),

@@ -72,7 +72,7 @@ export const familyHistory: ResourceTable = defineTable({
   name: 'family_history',
   says: 'One relative, and one row more for each condition of theirs',
   types: ['FamilyMemberHistory'],
-  parts: 'condition',
+  parts: (resource) => allAt(resource, 'condition'),
   columns: [
     ...identity,
     made(

@@ -55,7 +55,7 @@ describe('the patients of the sandbox', () => {
   test('a researcher finds every resource in its table and in `resources`, and every cell as its column says', async () => {
     const counts = new Map<string, number>()
     for await (const { table, cells } of rowsOf(lines)) {
-      const part = table.columns.findIndex(({ name }) => name === 'component' || name === 'condition')
+      const part = table.columns.findIndex(({ name }) => ['component', 'condition', 'answer'].includes(name))
       if (part >= 0 && cells[part] !== null) continue
       counts.set(table.name, (counts.get(table.name) ?? 0) + 1)
     }
@@ -98,6 +98,8 @@ describe('the patients of the sandbox', () => {
       specimens: 'status code collected_time',
       coverages: 'status code relationship payor start_date',
       family_history: 'status relationship condition_code condition_text onset_age',
+      questionnaire_responses:
+        'answer status questionnaire authored_time link_id question value_type value_code value_text',
       resources: 'resource_type data_classes json last_updated',
     }
     const columns = Object.entries(wanted).flatMap(([table, names]) =>
@@ -232,6 +234,33 @@ test('a value that is no number is in words: a code, a range, a titre, a yes', (
   expect(value({ valueBoolean: true })).toMatchObject({ value_boolean: true, value_text: 'true' })
   expect(value({ valueString: 'Teacher' })).toMatchObject({ value_type: 'String', value_text: 'Teacher' })
   expect(value({ valuePeriod: { start: '2020', end: '2021' } }).value_text).toBe('2020/2021')
+})
+
+test('a questionnaire has a row for each answer, wherever it is nested, and for each question without one', () => {
+  const rows = rowsIn(
+    'questionnaire_responses',
+    `{"resourceType":"QuestionnaireResponse","id":"q","status":"completed","authored":"2026-04","item":[
+      {"linkId":"1","text":"Group","item":[
+        {"linkId":"1.1","text":"Sleep?","answer":[{"valueDecimal":7.50},{"valueBoolean":false,
+          "item":[{"linkId":"1.1.1","answer":[{"valueString":"late"}]}]}]},
+        {"linkId":"1.2","text":"Dreams?"}]},
+      {"linkId":"2","answer":[{"valueCoding":{"system":"http://loinc.org","code":"LA6568-5","display":"Not at all"}}]}]}`,
+  )
+  expect(rows.map((row) => [row.answer, row.link_id, row.question, row.value_type, row.value_text])).toEqual([
+    [null, null, null, null, null],
+    [1, '1.1', 'Sleep?', 'Decimal', '7.50'],
+    [2, '1.1', 'Sleep?', 'Boolean', 'false'],
+    [3, '1.1.1', null, 'String', 'late'],
+    [4, '1.2', 'Dreams?', null, null],
+    [5, '2', null, 'Coding', 'Not at all'],
+  ])
+  expect(rows[1]).toMatchObject({
+    value: 7.5,
+    value_digits: '7.50',
+    status: 'completed',
+    authored: '2026-04',
+  })
+  expect(rows[5]).toMatchObject({ value_code: 'LA6568-5', value_code_display: 'Not at all', value: null })
 })
 
 test('the code of a column is of the system that the researcher can use, and every other coding is kept', () => {
@@ -385,6 +414,14 @@ describe('a resource that is not what it should be', () => {
     const numbers = `{"resourceType":"Observation","id":"o","component":[${'1.0,'.repeat(200_000)}1.0]}`
     expect(rowsIn('observations', numbers, 'Observation')).toHaveLength(1)
     expect(rowsIn('resources', numbers, 'Observation')).toMatchObject([{ resource_id: null, json: numbers }])
+  })
+
+  test('T61 a resource of a million parts has rows for ten thousand of them, and is whole in `resources`', () => {
+    const parts = `{"resourceType":"Observation","id":"o","component":[${'{},'.repeat(999_999)}{}]}`
+    const counts = new Map<string, number>()
+    for (const { table } of rowsOfLine({ type: 'Observation', line: parts, source }))
+      counts.set(table.name, (counts.get(table.name) ?? 0) + 1)
+    expect(Object.fromEntries(counts)).toEqual({ resources: 1, observations: 10_001 })
   })
 
   test('characters that no file can hold are replaced', () => {

@@ -9,7 +9,6 @@ import {
   sources,
 } from './about.js'
 import { parseKeepingDigits } from './parse.js'
-import { allAt } from './read.js'
 import {
   type Line,
   type LineSource,
@@ -40,7 +39,7 @@ export function* rowsOfLine(line: Line): Generator<Row> {
     yield rowOf(table, subject)
     if (table.parts === undefined) continue
     let number = 0
-    for (const part of allAt(resource, table.parts))
+    for (const part of table.parts(resource).slice(0, mostParts))
       yield rowOf(table, { ...subject, part, number: ++number })
   }
 }
@@ -77,6 +76,9 @@ export function sourceOf(
   const provider = manifest.sources.find((one) => one.folder === folder)?.provider.id ?? ''
   return Object.freeze({ package: digest, participant, provider, folder })
 }
+
+// A resource with more is made to fill a disk: a part of three characters would be a row of sixty cells.
+const mostParts = 10_000
 
 const byType = new Map<string, ResourceTable[]>()
 for (const table of resourceTables)

@@ -77,8 +77,8 @@ export interface ResourceSubject extends Line {
 
 /** A table of resources: one row each, and one for each of their parts where it says so. */
 export interface ResourceTable extends TableOf<ResourceSubject> {
-  /** Where the parts are that have rows of their own. */
-  readonly parts?: string
+  /** Finds the parts that have rows of their own. */
+  readonly parts?: (resource: ResourceSubject['resource']) => readonly unknown[]
 }
 
 /** Makes a table, and makes sure that its columns have names of their own. */

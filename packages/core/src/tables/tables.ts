@@ -5,6 +5,7 @@ import { dataClasses, observations, specimens } from './observations.js'
 import { familyHistory, patients } from './patients.js'
 import { carePlans, careTeams, coverages, devices, goals } from './plans.js'
 import { allergies, conditions, encounters, immunizations, procedures } from './problems.js'
+import { questionnaireResponses } from './questionnaires.js'
 import { diagnosticReports, documents, serviceRequests } from './reports.js'
 import { defineTable, type ResourceTable, type Table } from './table.js'
 
@@ -38,6 +39,7 @@ export const resourceTables: readonly ResourceTable[] = Object.freeze([
   immunizations,
   observations,
   specimens,
+  questionnaireResponses,
   procedures,
   encounters,
   diagnosticReports,

@@ -178,7 +178,7 @@ describe.each([
     for (const { name, types: of, columns } of tables) {
       const expected = of.reduce((sum, type) => sum + (types[type] ?? 0), 0)
       if (expected === 0) continue
-      const part = columns.find(({ name }) => name === 'component' || name === 'condition')?.name
+      const part = columns.find(({ name }) => ['component', 'condition', 'answer'].includes(name))?.name
       const [row] = await duck.rows(
         `select count(*)::int as n from ${at(name)} ${part ? `where ${part} is null` : ''}`,
       )
