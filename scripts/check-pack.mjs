@@ -135,6 +135,11 @@ async function install(packed) {
       `${entry} loads in plain Node`,
       `import * as entry from '${entry}'\nif (Object.keys(entry).length === 0) throw new Error('it is empty')`,
     )
+  await succeeds('s4s runs where it was installed', join(server, 'node_modules/.bin/s4s'), [
+    'inbox',
+    'export',
+    '--help',
+  ])
   await script(server, 'the road from connect to collect works with what was installed', road)
 }
 

@@ -86,6 +86,11 @@ export const floors = [
         may: [...util, 'study/*', 'type:record/*', 'type:fhir/types', 'type:plans/*'],
         packages: ['type:fhir/r4.js'],
       },
+      // Flat tables for researchers: made of what was shared, never of who may read it.
+      {
+        files: ['tables/*'],
+        may: [...util, 'tables/*', 'record/classify', ...data, 'type:study/package', 'type:fhir/types'],
+      },
       { files: ['tus'], may: [...util, 'study/*'], packages: ['tus-js-client'] },
       { files: ['zip'], may: [...util, 'study/*'], packages: ['fflate'] },
       { files: ['testing/*'], may: [...util, 'testing/*', 'record/memory-reader', 'type:fhir/types'] },
@@ -118,10 +123,12 @@ export const floors = [
     rows: [
       { files: ['guarded-fetch'], may: [], packages: ['type:@s4s/core', 'undici', 'node:*'] },
       { files: ['inbox/resumable'], may: ['*'], packages: ['@tus/server', '@tus/file-store', 'node:*'] },
+      { files: ['export/parquet'], may: ['*'], packages: ['hyparquet-writer', 'type:@s4s/core/tables'] },
+      { files: ['cli/*'], may: ['*'], packages: ['citty', '@s4s/core', 'node:*'] },
       {
         files: ['*'],
         may: ['*'],
-        packages: ['@s4s/core', '@s4s/core/confidential', 'jose', 'node:*'],
+        packages: ['@s4s/core', '@s4s/core/confidential', '@s4s/core/tables', 'jose', 'node:*'],
       },
     ],
   },

@@ -1,14 +1,20 @@
-// Writes docs/errors.md, docs/plans.md and docs/vendors.md from the tables in the sources of core; `--check` only
-// says whether they are as they should be. Run it through tsx: `npm run tables`.
+// Writes docs/errors.md, docs/plans.md, docs/vendors.md and the second half of docs/tables.md from the tables in the
+// sources of core; `--check` only says whether they are as they should be. Run it through tsx: `npm run tables`.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { errorTable } from '../packages/core/src/error-table.ts'
 import * as plans from '../packages/core/src/plans/index.ts'
+import { tables as flatTables } from '../packages/core/src/tables/index.ts'
 import * as vendors from '../packages/core/src/vendors/index.ts'
 import { top } from './documents.mjs'
 
 const check = process.argv.includes('--check')
-const pages = { 'errors.md': errorsPage(), 'plans.md': plansPage(), 'vendors.md': vendorsPage() }
+const pages = {
+  'errors.md': errorsPage(),
+  'plans.md': plansPage(),
+  'vendors.md': vendorsPage(),
+  'tables.md': tablesPage(),
+}
 const stale = Object.entries(pages).filter(([name, text]) => text !== read(join(top, 'docs', name)))
 
 for (const [name, text] of stale) {
@@ -126,6 +132,41 @@ its \`vendor\`. One that is not recognised is treated by the standard.`,
       ),
     ),
   )
+}
+
+/** What stands before the mark is written by hand. */
+function tablesPage() {
+  const mark = '<!-- Written by scripts/write-tables.mjs from packages/core/src/tables. -->'
+  const [byHand, ...others] = (read(join(top, 'docs', 'tables.md')) ?? '').split(mark)
+  if (others.length !== 1) throw new Error(`docs/tables.md has not one line ${mark}`)
+  const parts = [
+    mark,
+    table(
+      ['table', 'a row is', 'made of'],
+      flatTables.map(({ name, says, types }) => [
+        `[\`${name}\`](#${name})`,
+        says,
+        types.map((type) => `\`${type}\``).join(', '),
+      ]),
+    ),
+    ...flatTables.flatMap(({ name, says, columns }) => [
+      `## ${name}`,
+      `${says}.`,
+      table(
+        ['column', 'type', 'what it means', 'read from'],
+        columns.map((one) => [`\`${one.name}\``, one.type, one.says, pathsOf(one.from)]),
+      ),
+    ]),
+  ]
+  return `${byHand}${parts.join('\n\n')}\n`
+}
+
+/** Paths are code, and of several the first that is there counts; what is said in words is not. */
+function pathsOf(from) {
+  const paths = from.split(' | ')
+  return paths.every((path) => /^[\w.()[\]-]+$/.test(path))
+    ? paths.map((path) => `\`${path}\``).join(' or ')
+    : from
 }
 
 function page(title, source, ...parts) {

@@ -8,6 +8,7 @@ export default defineConfig({
     'fhir-kit': 'src/fhir-kit.ts',
     installation: 'src/installation.ts',
     'plans/index': 'src/plans/index.ts',
+    'tables/index': 'src/tables/index.ts',
     tus: 'src/tus.ts',
     'testing/index': 'src/testing/index.ts',
     'vendors/index': 'src/vendors/index.ts',

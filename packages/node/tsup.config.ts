@@ -4,6 +4,8 @@ export default defineConfig({
   entry: {
     index: 'src/index.ts',
     'inbox/index': 'src/inbox/index.ts',
+    'export/index': 'src/export/index.ts',
+    'cli/s4s': 'src/cli/s4s.ts',
     'store/index': 'src/store/index.ts',
   },
   format: 'esm',

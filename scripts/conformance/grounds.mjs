@@ -6,13 +6,14 @@ const kinds = [
   ['a scripted server over sockets', /test-support\/(ehr|server)\.js$|^node:(http|https|net|tls)$/],
   ['a simulated browser', /^\.\.\/test-support\/browser\.js$/],
   ['a real Postgres and PGlite', /^@electric-sql\/pglite$|test-support\/postgres\.js$/],
+  ['DuckDB', /^@duckdb\/node-api$|test-support\/duckdb\.js$/],
   ['processes of their own', /^node:child_process$|test-support\/child\.js$/],
   ['files on disk', /^node:fs/],
   ['properties', /^fast-check$/],
 ]
 // Nothing that reaches out of the process.
 const pure =
-  /^(vitest|fast-check|jose|(?!.*test-support)\..*|node:(assert.*|buffer|crypto|module|os|path|url|util|v8|vm|zlib))$/
+  /^(vitest|fast-check|jose|papaparse|(?!.*test-support)\..*|node:(assert.*|buffer|crypto|module|os|path|url|util|v8|vm|zlib))$/
 
 /**
  * In words; throws for a file of which it cannot be told.

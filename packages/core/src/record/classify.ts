@@ -10,6 +10,10 @@ function codingsOf(value: unknown): Record<string, unknown>[] {
     .flatMap(({ coding }) => (Array.isArray(coding) ? coding.filter(isObject) : []))
 }
 
+// A code is a string; servers write numbers too. Anything else is no code, and need not even have a text.
+const codeOf = (value: unknown): string =>
+  typeof value === 'string' || typeof value === 'number' ? String(value) : ''
+
 /** The codes that a search asks for, without their systems. */
 function askedCodes(value: SearchParams[string]): string[] {
   return value === undefined
@@ -25,8 +29,8 @@ const observationCategories = /\/(observation-category|us-core-category)$/
 export function isOfAnother({ resource }: PageEntry, { category }: SearchParams): boolean {
   if (resource.resourceType !== 'Observation' || typeof category !== 'string') return false
   const codes = codingsOf((resource as { category?: unknown }).category)
-    .filter(({ system }) => observationCategories.test(String(system)))
-    .map(({ code }) => String(code))
+    .filter(({ system }) => typeof system === 'string' && observationCategories.test(system))
+    .map(({ code }) => codeOf(code))
   const asked = askedCodes(category)
   return codes.length > 0 && !codes.some((code) => asked.includes(code))
 }
@@ -37,7 +41,7 @@ export function classesOf({ resource }: PageEntry, classes: readonly DataClass[]
     (['category', 'code'] as const).every((name) => {
       const wanted = askedCodes(search[name])
       const has = codingsOf((resource as { category?: unknown; code?: unknown })[name])
-      return wanted.length === 0 || has.some(({ code }) => wanted.includes(String(code)))
+      return wanted.length === 0 || has.some(({ code }) => wanted.includes(codeOf(code)))
     })
   return classes
     .filter((row) => row.by === undefined && row.type === resource.resourceType)
