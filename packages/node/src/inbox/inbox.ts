@@ -8,9 +8,11 @@ import { signInPage, statusPage } from './page.js'
 import { readBody } from './parts.js'
 import { Refusal } from './refusal.js'
 import { openResumable } from './resumable.js'
+import type { PackageRow, WithdrawalRow } from './rows.js'
 import { createSigner, type Signer } from './signing.js'
 import type { StoredPackage } from './stored.js'
-import { openVault, type PackageRow, type Verification, type WithdrawalRow } from './vault.js'
+import { openVault } from './vault.js'
+import type { Verification } from './verification.js'
 
 export interface InboxOptions {
   /** Where packages are kept. On one disk, readable by nobody else. */

@@ -5,6 +5,7 @@
  */
 export { createInbox, type Inbox, type InboxOptions } from './inbox.js'
 export type { InboxStudy } from './keys.js'
+export type { PackageRow, WithdrawalRow } from './rows.js'
 export type { StoredPackage } from './stored.js'
 export { createStudyKeys, type StudyKeys } from './study-keys.js'
-export type { Fault, PackageRow, Verification, WithdrawalRow } from './vault.js'
+export type { Fault, Verification } from './verification.js'

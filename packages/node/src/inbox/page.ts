@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { PackageRow } from './vault.js'
+import type { PackageRow } from './rows.js'
 
 /** The page on which a study team asks for its packages. */
 export function signInPage(wrong: boolean): Response {

@@ -1,7 +1,10 @@
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Manifest, SmartError } from '@s4s/core'
+import { type Manifest, type PrivateKey, type SealedManifest, SmartError } from '@s4s/core'
+import { readEnvelope } from './envelope.js'
+import { unseal } from './sealed.js'
 
 /** A package that an inbox holds, open to be read. */
 export interface StoredPackage {
@@ -20,12 +23,29 @@ export interface StoredPackage {
   read(path: string): AsyncIterable<Uint8Array>
 }
 
-/** The parts of a package in a folder, each held against the manifest while it is read. */
-export async function* readPart(
+/**
+ * A stored package, opened where it is sealed.
+ *
+ * @throws SmartError `SHARE_SEAL_INVALID` when none of the keys opens it
+ */
+export async function openStored(
   folder: string,
-  manifest: Manifest,
-  path: string,
-): AsyncGenerator<Uint8Array> {
+  keys: readonly PrivateKey[],
+): Promise<Pick<StoredPackage, 'manifest' | 'read'>> {
+  const { manifest, sealed } = readEnvelope(await readFile(join(folder, 'manifest.json')))
+  if (manifest) return { manifest, read: (path: string) => readPart(folder, manifest, path) }
+  const places = new Map(sealed?.parts.map((part) => [part.sha256, join(folder, ...part.path.split('/'))]))
+  const inside = await unseal(sealed as SealedManifest, keys, (digest) => places.get(digest) ?? folder)
+  return {
+    manifest: inside.manifest,
+    async *read(path: string) {
+      yield await inside.read(path)
+    },
+  }
+}
+
+/** The parts of a package in a folder, each held against the manifest while it is read. */
+async function* readPart(folder: string, manifest: Manifest, path: string): AsyncGenerator<Uint8Array> {
   const part = manifest.parts.find((one) => one.path === path)
   if (!part) throw new TypeError('the package has no such part')
   const hash = createHash('sha256')
