@@ -3,7 +3,15 @@ import { join } from 'node:path'
 
 /** One line of `audit.ndjson`: what happened to which package. No participant, no health data, no key. */
 export interface AuditEvent {
-  readonly event: 'opened' | 'stored' | 'stored-already' | 'withdrawn' | 'refused' | 'listed' | 'failed'
+  readonly event:
+    | 'opened'
+    | 'stored'
+    | 'stored-already'
+    | 'quarantined'
+    | 'withdrawn'
+    | 'refused'
+    | 'listed'
+    | 'failed'
   readonly study?: string
   readonly digest?: string
   /** Why, in a word of the protocol. */

@@ -14,6 +14,10 @@ export interface Places {
   packages(study: string): string
   /** A package that is stored. */
   home(study: string, digest: string): string
+  readonly quarantines: string
+  quarantine(study: string): string
+  /** A package that was set aside. */
+  aside(study: string, digest: string): string
   readonly graveyards: string
   graves(study: string): string
   /** What is left of a package whose consent was withdrawn. */
@@ -23,9 +27,8 @@ export interface Places {
 }
 
 export function placesIn(folder: string): Places {
-  const [stagings, studies, graveyards] = ['staging', 'packages', 'withdrawn'].map((name) =>
-    join(folder, name),
-  ) as [string, string, string]
+  const [stagings, studies] = [join(folder, 'staging'), join(folder, 'packages')]
+  const [quarantines, graveyards] = [join(folder, 'quarantine'), join(folder, 'withdrawn')]
   return Object.freeze({
     folder,
     stagings,
@@ -33,6 +36,9 @@ export function placesIn(folder: string): Places {
     studies,
     packages: (study: string) => join(studies, study),
     home: (study: string, digest: string) => join(studies, study, digest),
+    quarantines,
+    quarantine: (study: string) => join(quarantines, study),
+    aside: (study: string, digest: string) => join(quarantines, study, digest),
     graveyards,
     graves: (study: string) => join(graveyards, study),
     grave: (study: string, digest: string) => join(graveyards, study, `${digest}.json`),

@@ -6,6 +6,7 @@ import { type InboxStudy, readKeys } from './keys.js'
 import { maxManifestBytes } from './manifest.js'
 import { signInPage, statusPage } from './page.js'
 import { readBody } from './parts.js'
+import type { QuarantineRow } from './quarantine.js'
 import { Refusal } from './refusal.js'
 import { openResumable } from './resumable.js'
 import type { PackageRow, WithdrawalRow } from './rows.js'
@@ -24,6 +25,8 @@ export interface InboxOptions {
   readonly maxBytes?: number
   /** Most bytes of all packages together. Default: what the disk holds. */
   readonly quotaBytes?: number
+  /** How many days what arrived whole but is no package is kept, with the reason. Default 30. */
+  readonly quarantineDays?: number
   /** Origins of the apps that deliver from a browser. */
   readonly allowOrigins?: readonly string[]
 }
@@ -36,6 +39,8 @@ export interface Inbox {
   packages(study: string): Promise<PackageRow[]>
   /** The withdrawals of a study, newest first. */
   withdrawals(study: string): Promise<WithdrawalRow[]>
+  /** What arrived whole but is no package of a study, with the reasons, newest first. It is never read as one. */
+  quarantined(study: string): Promise<QuarantineRow[]>
   /** Reads a stored package again and says what is no longer as it was sent. */
   verify(digest: string): Promise<Verification>
   /**
@@ -62,10 +67,12 @@ export function createInbox(options: InboxOptions): Inbox {
     basePath = '',
     maxBytes = 2 * 1024 ** 3,
     quotaBytes = Number.POSITIVE_INFINITY,
+    quarantineDays = 30,
   } = options
   if (typeof folder !== 'string' || folder === '') throw invalid('folder is missing')
   if (!/^(\/[A-Za-z0-9._~-]+)*\/?$/.test(basePath)) throw invalid('basePath is not a path such as /inbox')
   if (!(maxBytes > 0) || !(quotaBytes > 0)) throw invalid('maxBytes and quotaBytes are numbers above zero')
+  if (!(quarantineDays > 0 && quarantineDays <= 36_500)) throw invalid('quarantineDays is no number of days')
   const base = basePath.replace(/\/$/, '')
   const origins = new Set((options.allowOrigins ?? []).map(checkedOrigin))
   const keys = readKeys(studies)
@@ -75,15 +82,17 @@ export function createInbox(options: InboxOptions): Inbox {
       signingKey ? [[id, lazily(() => createSigner(signingKey))]] : [],
     ),
   )
+  const audit = openAudit(folder)
   const vault = openVault({
     folder,
     maxBytes,
     quotaBytes,
+    quarantineFor: quarantineDays * 24 * 3_600_000,
+    onQuarantined: (study, digest, reason) => audit({ event: 'quarantined', study, digest, reason }),
     sign: async (study, claims) => (await signers.get(study)?.())?.sign(claims) ?? claims,
     openKeys: (study) => studies.find(({ id }) => id === study)?.openKeys ?? [],
   })
   const resumable = openResumable({ path: `${base}/uploads`, expected: vault.expected, put: vault.put })
-  const audit = openAudit(folder)
 
   const sender = (request: Request): string => {
     const study = keys.delivers(bearerOf(request))
@@ -195,6 +204,7 @@ export function createInbox(options: InboxOptions): Inbox {
     },
     packages: (study: string) => (ids.includes(study) ? vault.rows(study) : Promise.resolve([])),
     withdrawals: (study: string) => (ids.includes(study) ? vault.withdrawals(study) : Promise.resolve([])),
+    quarantined: (study: string) => (ids.includes(study) ? vault.quarantined(study) : Promise.resolve([])),
     verify: (digest: string) => vault.verify(ids, digest),
     async *stored(study: string, keys?: readonly PrivateKey[]) {
       if (ids.includes(study)) yield* vault.stored(study, keys)

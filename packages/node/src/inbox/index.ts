@@ -5,6 +5,8 @@
  */
 export { createInbox, type Inbox, type InboxOptions } from './inbox.js'
 export type { InboxStudy } from './keys.js'
+export type { QuarantineRow } from './quarantine.js'
+export type { Finding } from './refusal.js'
 export type { PackageRow, WithdrawalRow } from './rows.js'
 export type { StoredPackage } from './stored.js'
 export { createStudyKeys, type StudyKeys } from './study-keys.js'

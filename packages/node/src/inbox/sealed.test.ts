@@ -285,6 +285,20 @@ test('F19 what is sealed is held against the consent as well: one that covers le
   const sealed = await seal(swapped, { to: keys.study.sealTo, consent: other })
   await expect(httpDelivery({ url, key }).deliver(sealed)).rejects.toMatchObject({ code: 'SHARE_REFUSED' })
   expect(await inbox.packages('sleep')).toEqual([])
+  expect(await inbox.quarantined('sleep')).toMatchObject([{ digest: sealed.digest, reason: 'seal' }])
+})
+
+test('F19 a seal that opens with none of the study’s keys is set aside, whole and sealed', async () => {
+  const { inbox, url } = await open(keys.inbox)
+  const study = studyAt(url)
+  const consent = consentTo(study)
+  const pack = await createPackage([record], { study, consent })
+  const sealed = await seal(pack, { to: (await createStudyKeys()).study.sealTo, consent })
+  await expect(httpDelivery({ url, key }).deliver(sealed)).rejects.toMatchObject({ code: 'SHARE_REFUSED' })
+  const [row] = await inbox.quarantined('sleep')
+  expect(row).toMatchObject({ digest: pack.digest, reason: 'seal', part: 'sealed/0001.jwe' })
+  expect(row?.bytes).toBe(sealed.parts.reduce((sum, part) => sum + part.size, 0))
+  expect(await inbox.packages('sleep')).toEqual([])
 })
 
 test('F5 a consent to share once covers one package, and the same one again', async () => {

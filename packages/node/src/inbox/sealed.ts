@@ -55,7 +55,8 @@ export async function checkSealed(
   now: number,
 ): Promise<ConsentDocument | undefined> {
   const { manifest, read } = await unseal(sealed, keys, fileOf).catch((error: unknown) => {
-    throw error instanceof Refusal ? error : new Refusal('manifest', { part: sealed.parts[0]?.path ?? '' })
+    if (error instanceof Refusal) throw new Refusal(error.word, { ...partOf(error), finding: 'manifest' })
+    throw new Refusal('manifest', { part: sealed.parts[0]?.path ?? '', finding: 'seal' })
   })
   const inside = manifest.parts.reduce((sum, part) => sum + (part.resources ?? 0), 0)
   const same =
@@ -65,18 +66,21 @@ export async function checkSealed(
     manifest.withdrawalCommitment === sealed.withdrawalCommitment &&
     inside === sealed.resources &&
     sealed.parts.length === 1 + new Set(manifest.parts.map((part) => part.sha256)).size
-  if (!same) throw new Refusal('manifest')
+  if (!same) throw new Refusal('manifest', { finding: 'seal-differs' })
   const consent = manifest.parts.find(({ path }) => path === 'consent.json')
-  if (!consent || consent.size > maxConsentBytes) throw new Refusal('consent', { part: 'consent.json' })
+  if (!consent || consent.size > maxConsentBytes)
+    throw new Refusal('consent', { part: 'consent.json', finding: 'consent-altered' })
   let agreed: ConsentDocument | undefined
   for (const part of [consent, ...manifest.parts.filter((one) => one !== consent)]) {
     const bytes = await read(part.path).catch(() => {
-      throw new Refusal('manifest', { part: part.path })
+      throw new Refusal('manifest', { part: part.path, finding: 'seal' })
     })
     if (bytes.length !== part.size || !inspectBytes(bytes, kindOf(part)))
-      throw new Refusal('manifest', { part: part.path })
+      throw new Refusal('manifest', { part: part.path, finding: 'content' })
     // Before anything else of a participant is looked at.
     if (part === consent) agreed = checkConsent(bytes, manifest, now)
   }
   return agreed
 }
+
+const partOf = ({ part }: Refusal): { readonly part?: string } => (part === undefined ? {} : { part })

@@ -23,8 +23,8 @@ export interface Staging {
   put(study: string, digest: string, sha256: string, body: ReadableStream<Uint8Array> | null): Promise<void>
   /** What has arrived of a part. @throws Refusal `unknown`, `digest` */
   expected(study: string, digest: string, sha256: string): Promise<ExpectedPart>
-  /** Runs a step of an upload; when the disk is full, or the package cannot be one, nothing of it stays behind. */
-  orDiscard<T>(digest: string, work: () => Promise<T>): Promise<T>
+  /** Runs a step of an upload; when the disk is full, or the package cannot be one, nothing of it stays here. */
+  orDiscard<T>(envelope: Envelope, work: () => Promise<T>): Promise<T>
   discard(digest: string): Promise<void>
   /** Forgets the uploads under a consent. */
   discardUnder(study: string, consent: string): Promise<void>
@@ -40,7 +40,14 @@ const staleAfter = 24 * 3_600_000
 /** What no further part can mend. */
 const hopeless: ReadonlySet<string> = new Set(['consent', 'manifest', 'withdrawn'])
 
-export function openStaging(places: Places, clearing: Clearing): Staging {
+export interface StagingOptions {
+  readonly places: Places
+  readonly clearing: Clearing
+  /** Sets aside what turned out to be no package. */
+  readonly setAside: (envelope: Envelope, refusal: Refusal) => Promise<void>
+}
+
+export function openStaging({ places, clearing, setAside }: StagingOptions): Staging {
   const partsOf = (digest: string): string => join(places.staging(digest), 'parts')
   const manifestOf = (digest: string): string => join(places.staging(digest), 'manifest.json')
   // Uploads that a full disk ended, so that their other parts, which come at the same time, hear the same.
@@ -81,10 +88,11 @@ export function openStaging(places: Places, clearing: Clearing): Staging {
       body: ReadableStream<Uint8Array> | null,
     ): Promise<void> {
       // A part that comes late belongs to a package that is stored already, or to none.
-      const { manifest, parts } = await staging.get(study, digest)
-      const part = parts.find((one) => one.sha256 === wanted)
+      const envelope = await staging.get(study, digest)
+      const { manifest } = envelope
+      const part = envelope.parts.find((one) => one.sha256 === wanted)
       if (!part) throw new Refusal('digest')
-      await staging.orDiscard(digest, async () => {
+      await staging.orDiscard(envelope, async () => {
         try {
           await writePart(body, partsOf(digest), part)
         } catch (error) {
@@ -107,13 +115,17 @@ export function openStaging(places: Places, clearing: Clearing): Staging {
       return { size: part.size, held, folder: join(places.staging(digest), 'arriving') }
     },
 
-    async orDiscard<T>(digest: string, work: () => Promise<T>): Promise<T> {
+    async orDiscard<T>(envelope: Envelope, work: () => Promise<T>): Promise<T> {
+      const { digest } = envelope
       try {
         return await work()
       } catch (error) {
-        const noRoom = isNoSpace(error) || (error instanceof Refusal && error.word === 'full')
+        const word = error instanceof Refusal ? error.word : undefined
+        const noRoom = isNoSpace(error) || word === 'full'
         if (noRoom) full.add(digest)
-        if (noRoom || (error instanceof Refusal && hopeless.has(error.word))) await staging.discard(digest)
+        // Where it cannot be set aside it is refused all the same.
+        if (error instanceof Refusal && error.finding) await setAside(envelope, error).catch(() => {})
+        if (noRoom || (word !== undefined && hopeless.has(word))) await staging.discard(digest)
         throw noRoom ? new Refusal('full') : error
       }
     },

@@ -5,9 +5,10 @@ import { fileLock } from '../file-lock.js'
 import { openClearing } from './clearing.js'
 import { maxConsentBytes } from './consent.js'
 import { placesIn, sha256 } from './disk.js'
-import { readEnvelope, sizeOf } from './envelope.js'
+import { type Envelope, readEnvelope, sizeOf } from './envelope.js'
 import { openPackages } from './packages.js'
-import { Refusal } from './refusal.js'
+import { openQuarantine, type QuarantineRow } from './quarantine.js'
+import { type Finding, Refusal } from './refusal.js'
 import type { ExpectedPart } from './resumable.js'
 import { openRows, type PackageRow, type WithdrawalRow } from './rows.js'
 import { openStaging } from './staging.js'
@@ -33,6 +34,7 @@ export interface Vault {
   withdraw(study: string, notice: WithdrawalNotice): Promise<WithdrawalReceipt>
   rows(study: string): Promise<PackageRow[]>
   withdrawals(study: string): Promise<WithdrawalRow[]>
+  quarantined(study: string): Promise<QuarantineRow[]>
   verify(studies: readonly string[], digest: string): Promise<Verification>
   /** What an open upload has of a part. @throws Refusal `unknown`, `digest` */
   expected(study: string, digest: string, sha256: string): Promise<ExpectedPart>
@@ -44,22 +46,34 @@ export interface VaultOptions {
   readonly folder: string
   readonly maxBytes: number
   readonly quotaBytes: number
+  /** How long what failed verification is kept, in milliseconds. */
+  readonly quarantineFor: number
+  readonly onQuarantined: (study: string, digest: string, finding: Finding) => Promise<void>
   /** Signs what a study acknowledges; without a key of the study it stays as it is. */
   readonly sign: <Claims extends object>(study: string, claims: Claims) => Promise<Claims>
   /** Keys that open the sealed packages of a study. */
   readonly openKeys: (study: string) => readonly PrivateKey[]
 }
 
-export function openVault({ folder, maxBytes, quotaBytes, sign, openKeys }: VaultOptions): Vault {
+export function openVault(options: VaultOptions): Vault {
+  const { folder, maxBytes, quotaBytes, quarantineFor, sign, openKeys } = options
   const places = placesIn(folder)
   const lock: Lock = fileLock(join(folder, 'locks'))
   // Whoever completes and whoever withdraws under one consent take turns, also over processes.
   const turn = <T>(study: string, consent: string, work: () => Promise<T>): Promise<T> =>
     lock(`${study}/${consent}`, work)
   const clearing = openClearing(folder)
-  const staging = openStaging(places, clearing)
+  const quarantine = openQuarantine({ places, clearing, keepFor: quarantineFor })
+  const staging = openStaging({
+    places,
+    clearing,
+    async setAside(envelope: Envelope, refusal: Refusal) {
+      await quarantine.setAside(envelope, refusal)
+      await options.onQuarantined(envelope.study, envelope.digest, refusal.finding ?? 'manifest')
+    },
+  })
   const packages = openPackages({ places, clearing, sign })
-  const withdrawals = openWithdrawals({ places, packages, staging, turn, sign })
+  const withdrawals = openWithdrawals({ places, packages, staging, quarantine, turn, sign })
   const rows = openRows({ places, packages, withdrawals, openKeys })
 
   let beginning: Promise<void> | undefined
@@ -76,14 +90,18 @@ export function openVault({ folder, maxBytes, quotaBytes, sign, openKeys }: Vaul
     await mkdir(folder, { recursive: true, mode: 0o700 })
     await clearing.finish()
     await staging.sweep()
+    await quarantine.sweep()
     await withdrawals.finish()
   }
+
+  const used = async (except: string): Promise<number> =>
+    (await packages.bytes()) + (await quarantine.bytes()) + (await staging.bytes(except))
 
   /** A consent to share once covers one package: another under it is refused, and the same again is not another. */
   const checkOnlyOne = async (study: string, digest: string, consent: string): Promise<void> => {
     for (const one of await packages.digests(study)) {
       if (one !== digest && (await packages.owner(study, one))?.consent === consent)
-        throw new Refusal('consent', { part: 'consent.json' })
+        throw new Refusal('consent', { part: 'consent.json', finding: 'consent-used' })
     }
   }
 
@@ -109,8 +127,9 @@ export function openVault({ folder, maxBytes, quotaBytes, sign, openKeys }: Vaul
       await staging.sweep()
       const limited = quotaBytes < Number.POSITIVE_INFINITY
       const stage = (): Promise<Opened> =>
-        staging.orDiscard(digest, async () => {
-          if (limited && (await packages.bytes()) + (await staging.bytes(digest)) + size > quotaBytes)
+        staging.orDiscard(envelope, async () => {
+          // What was set aside keeps no participant's package out.
+          if (limited && !(await quarantine.makeRoom((await used(digest)) + size - quotaBytes)))
             throw new Refusal('full')
           await staging.begin(envelope, manifestBytes)
           const missing = await staging.missing(envelope)
@@ -132,7 +151,7 @@ export function openVault({ folder, maxBytes, quotaBytes, sign, openKeys }: Vaul
       const before = await packages.receipt(study, digest)
       if (before) return { created: false, receipt: before }
       const envelope = await staging.get(study, digest)
-      return staging.orDiscard(digest, () =>
+      return staging.orDiscard(envelope, () =>
         turn(study, envelope.consent, async () => {
           const meanwhile = await packages.receipt(study, digest)
           if (meanwhile) return { created: false, receipt: meanwhile }
@@ -143,12 +162,19 @@ export function openVault({ folder, maxBytes, quotaBytes, sign, openKeys }: Vaul
           if (agreed?.sharing === 'once') await checkOnlyOne(study, digest, envelope.consent)
           const receipt = await packages.moveIn(envelope)
           await staging.discard(digest).catch(() => {})
+          await quarantine.remove(study, digest).catch(() => {})
           return { created: true, receipt }
         }),
       )
     },
 
     withdraw: withdrawals.withdraw,
+
+    async quarantined(study: string): Promise<QuarantineRow[]> {
+      await quarantine.sweep()
+      return quarantine.all(study)
+    },
+
     rows: rows.packages,
     withdrawals: rows.withdrawals,
 
@@ -188,6 +214,7 @@ export function openVault({ folder, maxBytes, quotaBytes, sign, openKeys }: Vaul
     withdraw: begun((study, notice) => clearing.withReserve(() => vault.withdraw(study, notice))),
     rows: begun(vault.rows),
     withdrawals: begun(vault.withdrawals),
+    quarantined: begun(vault.quarantined),
     verify: begun(vault.verify),
     stored: vault.stored,
   } satisfies Vault)

@@ -39,7 +39,7 @@ export async function checkParts(
   for (const part of parts) {
     const kind = manifest ? kindOf(part) : ({ kind: 'attachment' } as const)
     const finding = await inspectPart(join(folder, part.sha256), part, kind)
-    if (finding === 'content') throw new Refusal('manifest', { part: part.path })
+    if (finding === 'content') throw new Refusal('manifest', { part: part.path, finding: 'content' })
     if (finding === 'digest') damaged.push(part.sha256)
   }
   if (damaged.length === 0) {

@@ -5,6 +5,7 @@ import { writeDurably } from '../durable.js'
 import { parseJsonBytes } from '../json.js'
 import { exists, names, type Places, readIfThere, sha256 } from './disk.js'
 import type { Packages } from './packages.js'
+import type { Quarantine } from './quarantine.js'
 import { Refusal } from './refusal.js'
 import type { Staging } from './staging.js'
 
@@ -37,12 +38,13 @@ export interface WithdrawalsOptions {
   readonly places: Places
   readonly packages: Packages
   readonly staging: Staging
+  readonly quarantine: Quarantine
   readonly turn: <T>(study: string, consent: string, work: () => Promise<T>) => Promise<T>
   readonly sign: <Claims extends object>(study: string, claims: Claims) => Promise<Claims>
 }
 
 export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
-  const { places, packages, staging, turn, sign } = options
+  const { places, packages, staging, quarantine, turn, sign } = options
 
   const bury = async (stone: Tombstone): Promise<void> => {
     const { study, digest, consent } = stone
@@ -93,6 +95,7 @@ export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
         })
         if (remove) await packages.remove(study, digest)
         await staging.discardUnder(study, consent)
+        await quarantine.removeUnder(study, consent, withdrawalCommitment)
         return receipt
       })
     },
