@@ -1,7 +1,9 @@
+import { join } from 'node:path'
 import { type PrivateKey, SmartError, type WithdrawalNotice } from '@s4s/core'
 import { isNoSpace } from '../durable.js'
+import { fileLock } from '../file-lock.js'
 import { isObject, parseJsonBytes } from '../json.js'
-import { openAudit } from './audit.js'
+import { type AuditEvent, type AuditVerification, openAudit } from './audit.js'
 import { type InboxStudy, readKeys } from './keys.js'
 import { maxManifestBytes } from './manifest.js'
 import { signInPage, statusPage } from './page.js'
@@ -44,6 +46,12 @@ export interface Inbox {
   /** Reads a stored package again and says what is no longer as it was sent. */
   verify(digest: string): Promise<Verification>
   /**
+   * Reads the audit log, in which each line holds the digest of the one before.
+   *
+   * @param since the `head` of an earlier verification, noted elsewhere: shows that nothing was cut off the end
+   */
+  verifyAudit(since?: string): Promise<AuditVerification>
+  /**
    * The packages of a study, oldest first, open to be read.
    *
    * @param keys open those that are sealed; default: the study's `openKeys`
@@ -82,7 +90,8 @@ export function createInbox(options: InboxOptions): Inbox {
       signingKey ? [[id, lazily(() => createSigner(signingKey))]] : [],
     ),
   )
-  const audit = openAudit(folder)
+  const log = openAudit(join(folder, 'audit.ndjson'), fileLock(join(folder, 'locks')))
+  const audit = (event: AuditEvent): Promise<void> => log.append(event)
   const vault = openVault({
     folder,
     maxBytes,
@@ -206,8 +215,13 @@ export function createInbox(options: InboxOptions): Inbox {
     withdrawals: (study: string) => (ids.includes(study) ? vault.withdrawals(study) : Promise.resolve([])),
     quarantined: (study: string) => (ids.includes(study) ? vault.quarantined(study) : Promise.resolve([])),
     verify: (digest: string) => vault.verify(ids, digest),
+    verifyAudit: (since?: string) => log.verify(since),
     async *stored(study: string, keys?: readonly PrivateKey[]) {
-      if (ids.includes(study)) yield* vault.stored(study, keys)
+      if (!ids.includes(study)) return
+      for await (const pack of vault.stored(study, keys)) {
+        await audit({ event: 'read', study, digest: pack.digest })
+        yield pack
+      }
     },
   } satisfies Inbox)
 

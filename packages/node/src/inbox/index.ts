@@ -3,6 +3,7 @@
  *
  * @module
  */
+export type { AuditVerification } from './audit.js'
 export { createInbox, type Inbox, type InboxOptions } from './inbox.js'
 export type { InboxStudy } from './keys.js'
 export type { QuarantineRow } from './quarantine.js'
