@@ -34,12 +34,26 @@ export interface WithdrawalNotice {
   readonly key: string
 }
 
+/** What a study says it removed of one package. */
+export interface RemovedPackage {
+  /** The package's digest. */
+  readonly digest: string
+  /** How many files, as they were sent. */
+  readonly parts: number
+  /** Their bytes together. */
+  readonly bytes: number
+  /** SHA-256, hexadecimal, over a line `<sha256> <size>` of each file, sorted, each with its line end. */
+  readonly partsDigest: string
+}
+
 /** The study's word that it has heard. */
 export interface WithdrawalReceipt {
   readonly id: string
   readonly digest: string
   readonly at: string
   readonly deleted: boolean
+  /** Every package of the consent that was removed, when the study says so. */
+  readonly removed?: readonly RemovedPackage[]
   /** What the study signed, as a compact JWS. */
   readonly signature?: string
 }
@@ -242,7 +256,34 @@ export function checkWithdrawalReceipt(value: unknown, notice: WithdrawalNotice)
     throw new SmartError('SHARE_RECEIPT_INVALID', 'the receipt does not match the notice of withdrawal')
   }
   const signature = stringAt(value, 'signature')
-  return Object.freeze({ id, digest, at, deleted, ...(signature === undefined ? {} : { signature }) })
+  return Object.freeze({
+    ...{ id, digest, at, deleted },
+    ...removedIn(value),
+    ...(signature === undefined ? {} : { signature }),
+  })
+}
+
+// In the order of its names, as it was signed.
+function removedIn(value: unknown): { readonly removed?: readonly RemovedPackage[] } {
+  const removed = isObject(value) ? value.removed : undefined
+  if (removed === undefined) return {}
+  const isCount = (count: unknown): boolean => Number.isSafeInteger(count) && (count as number) >= 0
+  const isDigest = (text: string | undefined): boolean => /^[0-9a-f]{64}$/.test(text ?? '')
+  const isRemoved = (one: unknown): one is RemovedPackage =>
+    isObject(one) &&
+    isDigest(stringAt(one, 'digest')) &&
+    isDigest(stringAt(one, 'partsDigest')) &&
+    isCount(one.parts) &&
+    isCount(one.bytes)
+  if (!Array.isArray(removed) || !removed.every(isRemoved))
+    throw new SmartError('SHARE_RECEIPT_INVALID', 'the receipt does not say what was removed')
+  return {
+    removed: Object.freeze(
+      removed.map(({ digest, parts, bytes, partsDigest }) =>
+        Object.freeze({ digest, parts, bytes, partsDigest }),
+      ),
+    ),
+  }
 }
 
 interface Message {

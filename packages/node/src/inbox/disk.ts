@@ -23,7 +23,7 @@ export interface Places {
   /** What is left of a package whose consent was withdrawn. */
   grave(study: string, digest: string): string
   /** Says that nothing more is taken under a consent. */
-  consentMark(study: string, consent: string): string
+  consentMark(study: string, consent: string, withdrawalCommitment: string): string
 }
 
 export function placesIn(folder: string): Places {
@@ -42,7 +42,9 @@ export function placesIn(folder: string): Places {
     graveyards,
     graves: (study: string) => join(graveyards, study),
     grave: (study: string, digest: string) => join(graveyards, study, `${digest}.json`),
-    consentMark: (study: string, consent: string) => join(graveyards, study, `consent-${sha256(consent)}`),
+    // Anyone can write the name of a consent, so its commitment is part of it.
+    consentMark: (study: string, consent: string, withdrawalCommitment: string) =>
+      join(graveyards, study, `consent-${sha256(`${withdrawalCommitment} ${consent}`)}`),
   })
 }
 

@@ -16,6 +16,7 @@ import { createSigner, type Signer } from './signing.js'
 import type { StoredPackage } from './stored.js'
 import { openVault } from './vault.js'
 import type { Verification } from './verification.js'
+import type { Deletion } from './withdrawals.js'
 
 export interface InboxOptions {
   /** Where packages are kept. On one disk, readable by nobody else. */
@@ -41,6 +42,8 @@ export interface Inbox {
   packages(study: string): Promise<PackageRow[]>
   /** The withdrawals of a study, newest first. */
   withdrawals(study: string): Promise<WithdrawalRow[]>
+  /** What proves that a package was removed: its files by digest and size, when, and the receipt, signed. */
+  deletion(study: string, digest: string): Promise<Deletion | undefined>
   /** What arrived whole but is no package of a study, with the reasons, newest first. It is never read as one. */
   quarantined(study: string): Promise<QuarantineRow[]>
   /** Reads a stored package again and says what is no longer as it was sent. */
@@ -146,6 +149,7 @@ export function createInbox(options: InboxOptions): Inbox {
       study,
       digest: notice.digest,
       reason: receipt.deleted ? 'delete' : 'stop',
+      ...(receipt.removed ? { packages: receipt.removed.length } : {}),
     })
     return json(200, receipt)
   }
@@ -213,6 +217,10 @@ export function createInbox(options: InboxOptions): Inbox {
     },
     packages: (study: string) => (ids.includes(study) ? vault.rows(study) : Promise.resolve([])),
     withdrawals: (study: string) => (ids.includes(study) ? vault.withdrawals(study) : Promise.resolve([])),
+    async deletion(study: string, digest: string) {
+      const known = ids.includes(study) && /^[0-9a-f]{64}$/.test(digest)
+      return known ? vault.deletion(study, digest) : undefined
+    },
     quarantined: (study: string) => (ids.includes(study) ? vault.quarantined(study) : Promise.resolve([])),
     verify: (digest: string) => vault.verify(ids, digest),
     verifyAudit: (since?: string) => log.verify(since),

@@ -23,6 +23,8 @@ export interface Packages {
   receipt(study: string, digest: string): Promise<Receipt | undefined>
   owner(study: string, digest: string): Promise<Owner | undefined>
   digests(study: string): Promise<string[]>
+  /** The packages under a consent. */
+  under(study: string, owner: Omit<Owner, 'participant'>): Promise<string[]>
   has(study: string, digest: string): Promise<boolean>
   remove(study: string, digest: string): Promise<void>
   /** Bytes of everything that is stored. */
@@ -36,8 +38,10 @@ export interface PackagesOptions {
 }
 
 export function openPackages({ places, clearing, sign }: PackagesOptions): Packages {
-  // A stored package never changes, so its receipt need be read only once.
+  // A stored package never changes, so its receipt and its owner need be read only once.
   const sizes = new Map<string, number>()
+
+  const owners = new Map<string, Owner>()
 
   const packages: Packages = {
     async moveIn(envelope: Envelope): Promise<Receipt> {
@@ -68,12 +72,26 @@ export function openPackages({ places, clearing, sign }: PackagesOptions): Packa
     },
 
     owner: (study: string, digest: string): Promise<Owner | undefined> => ownerIn(places.home(study, digest)),
+
+    async under(study: string, { consent, withdrawalCommitment }): Promise<string[]> {
+      const found: string[] = []
+      for (const digest of await packages.digests(study)) {
+        const owner = owners.get(digest) ?? (await packages.owner(study, digest))
+        if (owner) owners.set(digest, owner)
+        if (owner?.consent === consent && owner.withdrawalCommitment === withdrawalCommitment)
+          found.push(digest)
+      }
+      return found
+    },
+
     digests: (study: string): Promise<string[]> => names(places.packages(study)),
     has: (study: string, digest: string): Promise<boolean> => exists(places.home(study, digest)),
 
     async remove(study: string, digest: string): Promise<void> {
       await clearing.remove(places.home(study, digest))
       await syncFolder(places.packages(study))
+      owners.delete(digest)
+      sizes.delete(digest)
     },
 
     async bytes(): Promise<number> {

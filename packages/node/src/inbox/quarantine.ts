@@ -33,7 +33,7 @@ export interface Quarantine {
   all(study: string): Promise<QuarantineRow[]>
   owner(study: string, digest: string): Promise<Owner | undefined>
   remove(study: string, digest: string): Promise<void>
-  removeUnder(study: string, consent: string, withdrawalCommitment: string): Promise<void>
+  removeUnder(study: string, owner: Omit<Owner, 'participant'>): Promise<void>
   /** Clears what has been here long enough. */
   sweep(): Promise<void>
   bytes(): Promise<number>
@@ -104,7 +104,7 @@ export function openQuarantine({ places, clearing, keepFor }: QuarantineOptions)
 
     remove: (study: string, digest: string): Promise<void> => clearing.remove(places.aside(study, digest)),
 
-    async removeUnder(study: string, consent: string, withdrawalCommitment: string): Promise<void> {
+    async removeUnder(study: string, { consent, withdrawalCommitment }): Promise<void> {
       for (const digest of await names(places.quarantine(study))) {
         const owner = await quarantine.owner(study, digest)
         if (owner?.consent === consent && owner.withdrawalCommitment === withdrawalCommitment)

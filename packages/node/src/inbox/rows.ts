@@ -2,7 +2,7 @@ import type { Manifest, PrivateKey } from '@s4s/core'
 import type { Places } from './disk.js'
 import type { Packages } from './packages.js'
 import { openStored } from './stored.js'
-import type { Withdrawals } from './withdrawals.js'
+import { removedOf, type Tombstones } from './tombstones.js'
 
 /** One package, as the study team sees it. Nothing of the record is in it. */
 export interface PackageRow {
@@ -33,6 +33,8 @@ export interface WithdrawalRow {
   readonly at: string
   /** True when the package was removed, false when the participant asked for no more to be taken. */
   readonly deleted: boolean
+  /** How many files were removed, and their bytes. */
+  readonly removed: { readonly parts: number; readonly bytes: number }
 }
 
 /** The lists of a study, newest first. */
@@ -44,11 +46,11 @@ export interface Rows {
 export interface RowsOptions {
   readonly places: Places
   readonly packages: Packages
-  readonly withdrawals: Withdrawals
+  readonly tombstones: Tombstones
   readonly openKeys: (study: string) => readonly PrivateKey[]
 }
 
-export function openRows({ places, packages, withdrawals, openKeys }: RowsOptions): Rows {
+export function openRows({ places, packages, tombstones, openKeys }: RowsOptions): Rows {
   // Of a package whose seal nobody here can open, how much there is and nothing more.
   const manifestAt = async (study: string, digest: string): Promise<Manifest | undefined> =>
     openStored(places.home(study, digest), openKeys(study)).then(
@@ -59,7 +61,7 @@ export function openRows({ places, packages, withdrawals, openKeys }: RowsOption
   return Object.freeze({
     async packages(study: string): Promise<PackageRow[]> {
       const rows: PackageRow[] = []
-      for (const stone of await withdrawals.all(study)) {
+      for (const stone of await tombstones.all(study)) {
         const { digest, participant, receivedAt, resources, bytes, receipt } = stone
         const { at: withdrawnAt, deleted } = receipt
         const completeness = completenessOf(deleted ? undefined : await manifestAt(study, digest))
@@ -81,10 +83,12 @@ export function openRows({ places, packages, withdrawals, openKeys }: RowsOption
     },
 
     async withdrawals(study: string): Promise<WithdrawalRow[]> {
-      return (await withdrawals.all(study))
-        .map(({ digest, participant, consent, receipt: { at, deleted } }) =>
-          Object.freeze({ digest, participant, consent, at, deleted }),
-        )
+      return (await tombstones.all(study))
+        .map(({ digest, participant, consent, parts, receipt: { at, deleted } }) => {
+          const { parts: count, bytes } = removedOf(digest, parts)
+          const removed = Object.freeze({ parts: count, bytes })
+          return Object.freeze({ digest, participant, consent, at, deleted, removed })
+        })
         .sort((a, b) => compare(b.at, a.at) || compare(a.digest, b.digest))
     },
   } satisfies Rows)

@@ -319,7 +319,10 @@ test('a sealed package is withdrawn and deleted like any other', async () => {
   const study = studyAt(url)
   const deliver = httpDelivery({ url, key })
   const shared = await share([record], { study, consent: consentTo(study), deliver })
-  expect((await withdraw(shared, { deliver })).study).toMatchObject({ status: 'acknowledged', deleted: true })
+  const { study: told } = await withdraw(shared, { deliver })
+  expect(told).toMatchObject({ status: 'acknowledged', deleted: true })
+  expect(told.receipt?.removed).toMatchObject([{ digest: shared.digest, bytes: shared.receipt.bytes }])
+  await verifyReceipt(told.receipt ?? {}, keys.study.receiptKeys)
   expect(await inbox.packages('sleep')).toMatchObject([{ status: 'withdrawn', deleted: true }])
 })
 

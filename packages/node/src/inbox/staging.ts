@@ -6,6 +6,7 @@ import type { Clearing } from './clearing.js'
 import { checkConsent } from './consent.js'
 import { exists, names, type Places, readIfThere } from './disk.js'
 import { type Envelope, readEnvelope, sizeOf } from './envelope.js'
+import type { Owner } from './packages.js'
 import { writePart } from './parts.js'
 import { Refusal } from './refusal.js'
 import type { ExpectedPart } from './resumable.js'
@@ -27,7 +28,7 @@ export interface Staging {
   orDiscard<T>(envelope: Envelope, work: () => Promise<T>): Promise<T>
   discard(digest: string): Promise<void>
   /** Forgets the uploads under a consent. */
-  discardUnder(study: string, consent: string): Promise<void>
+  discardUnder(study: string, owner: Omit<Owner, 'participant'>): Promise<void>
   /** Forgets uploads that nobody went on with. */
   sweep(): Promise<void>
   /** Bytes of every upload in full, arrived or not: what was promised room has it. */
@@ -132,10 +133,11 @@ export function openStaging({ places, clearing, setAside }: StagingOptions): Sta
 
     discard: (digest: string): Promise<void> => clearing.remove(places.staging(digest)),
 
-    async discardUnder(study: string, consent: string): Promise<void> {
+    async discardUnder(study: string, { consent, withdrawalCommitment }): Promise<void> {
       for (const open of await names(places.stagings)) {
         const upload = await staging.find(study, open).catch(() => undefined)
-        if (upload?.consent === consent) await staging.discard(open)
+        if (upload?.consent === consent && upload.withdrawalCommitment === withdrawalCommitment)
+          await staging.discard(open)
       }
     },
 

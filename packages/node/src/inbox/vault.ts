@@ -13,8 +13,9 @@ import type { ExpectedPart } from './resumable.js'
 import { openRows, type PackageRow, type WithdrawalRow } from './rows.js'
 import { openStaging } from './staging.js'
 import { openStored, type StoredPackage } from './stored.js'
+import { openTombstones } from './tombstones.js'
 import { checkParts, type Fault, faultsOf, type Verification } from './verification.js'
-import { openWithdrawals } from './withdrawals.js'
+import { type Deletion, deletionIn, openWithdrawals } from './withdrawals.js'
 
 /** What an open upload still lacks, or the receipt when nothing is left to do. */
 export type Opened =
@@ -34,6 +35,8 @@ export interface Vault {
   withdraw(study: string, notice: WithdrawalNotice): Promise<WithdrawalReceipt>
   rows(study: string): Promise<PackageRow[]>
   withdrawals(study: string): Promise<WithdrawalRow[]>
+  /** What proves that a package was removed. */
+  deletion(study: string, digest: string): Promise<Deletion | undefined>
   quarantined(study: string): Promise<QuarantineRow[]>
   verify(studies: readonly string[], digest: string): Promise<Verification>
   /** What an open upload has of a part. @throws Refusal `unknown`, `digest` */
@@ -73,8 +76,9 @@ export function openVault(options: VaultOptions): Vault {
     },
   })
   const packages = openPackages({ places, clearing, sign })
-  const withdrawals = openWithdrawals({ places, packages, staging, quarantine, turn, sign })
-  const rows = openRows({ places, packages, withdrawals, openKeys })
+  const tombstones = openTombstones(places)
+  const withdrawals = openWithdrawals({ places, tombstones, packages, staging, quarantine, turn, sign })
+  const rows = openRows({ places, packages, tombstones, openKeys })
 
   let beginning: Promise<void> | undefined
   /** What a process that was killed left undone is done before anything else. */
@@ -98,11 +102,10 @@ export function openVault(options: VaultOptions): Vault {
     (await packages.bytes()) + (await quarantine.bytes()) + (await staging.bytes(except))
 
   /** A consent to share once covers one package: another under it is refused, and the same again is not another. */
-  const checkOnlyOne = async (study: string, digest: string, consent: string): Promise<void> => {
-    for (const one of await packages.digests(study)) {
-      if (one !== digest && (await packages.owner(study, one))?.consent === consent)
-        throw new Refusal('consent', { part: 'consent.json', finding: 'consent-used' })
-    }
+  const checkOnlyOne = async (envelope: Envelope): Promise<void> => {
+    const given = await packages.under(envelope.study, envelope)
+    if (given.some((digest) => digest !== envelope.digest))
+      throw new Refusal('consent', { part: 'consent.json', finding: 'consent-used' })
   }
 
   const vault: Vault = {
@@ -110,7 +113,7 @@ export function openVault(options: VaultOptions): Vault {
       const envelope = readEnvelope(manifestBytes)
       const { digest } = envelope
       if (envelope.study !== study) throw new Refusal('key')
-      if (await withdrawals.covers(study, digest, envelope.consent)) {
+      if (await withdrawals.covers(envelope)) {
         await staging.discard(digest)
         throw new Refusal('withdrawn')
       }
@@ -147,7 +150,7 @@ export function openVault(options: VaultOptions): Vault {
       study: string,
       digest: string,
     ): Promise<{ readonly created: boolean; readonly receipt: Receipt }> {
-      if (await withdrawals.find(study, digest)) throw new Refusal('withdrawn')
+      if (await tombstones.has(study, digest)) throw new Refusal('withdrawn')
       const before = await packages.receipt(study, digest)
       if (before) return { created: false, receipt: before }
       const envelope = await staging.get(study, digest)
@@ -155,11 +158,11 @@ export function openVault(options: VaultOptions): Vault {
         turn(study, envelope.consent, async () => {
           const meanwhile = await packages.receipt(study, digest)
           if (meanwhile) return { created: false, receipt: meanwhile }
-          if (await withdrawals.covers(study, digest, envelope.consent)) throw new Refusal('withdrawn')
+          if (await withdrawals.covers(envelope)) throw new Refusal('withdrawn')
           const missing = await staging.missing(envelope)
           if (missing.length > 0) throw new Refusal('incomplete', { missing })
           const agreed = await checkParts(envelope, join(places.staging(digest), 'parts'), openKeys(study))
-          if (agreed?.sharing === 'once') await checkOnlyOne(study, digest, envelope.consent)
+          if (agreed?.sharing === 'once') await checkOnlyOne(envelope)
           const receipt = await packages.moveIn(envelope)
           await staging.discard(digest).catch(() => {})
           await quarantine.remove(study, digest).catch(() => {})
@@ -169,6 +172,9 @@ export function openVault(options: VaultOptions): Vault {
     },
 
     withdraw: withdrawals.withdraw,
+
+    deletion: async (study: string, digest: string): Promise<Deletion | undefined> =>
+      deletionIn(await tombstones.find(study, digest)),
 
     async quarantined(study: string): Promise<QuarantineRow[]> {
       await quarantine.sweep()
@@ -214,6 +220,7 @@ export function openVault(options: VaultOptions): Vault {
     withdraw: begun((study, notice) => clearing.withReserve(() => vault.withdraw(study, notice))),
     rows: begun(vault.rows),
     withdrawals: begun(vault.withdrawals),
+    deletion: begun(vault.deletion),
     quarantined: begun(vault.quarantined),
     verify: begun(vault.verify),
     stored: vault.stored,

@@ -1,41 +1,26 @@
 import { randomUUID, timingSafeEqual } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
 import type { WithdrawalNotice, WithdrawalReceipt } from '@s4s/core'
-import { writeDurably } from '../durable.js'
-import { parseJsonBytes } from '../json.js'
-import { exists, names, type Places, readIfThere, sha256 } from './disk.js'
-import type { Packages } from './packages.js'
+import { names, type Places, sha256 } from './disk.js'
+import type { Envelope } from './envelope.js'
+import type { Owner, Packages } from './packages.js'
 import type { Quarantine } from './quarantine.js'
 import { Refusal } from './refusal.js'
 import type { Staging } from './staging.js'
-
-/** What is kept of a package after its consent was withdrawn. */
-export interface Tombstone {
-  readonly format: 's4s-tombstone/1'
-  readonly digest: string
-  readonly study: string
-  readonly participant: string
-  readonly consent: string
-  readonly withdrawalCommitment: string
-  readonly receivedAt: string
-  readonly resources: number
-  readonly bytes: number
-  readonly receipt: WithdrawalReceipt
-}
+import { partsIn, type RemovedPart, removedOf, type Tombstone, type Tombstones } from './tombstones.js'
 
 /** Withdrawals: who may, what goes, and what keeps it from coming back. */
 export interface Withdrawals {
+  /** Ends a consent: it covers every package that was given under it. @throws Refusal `unknown`, `withdrawal-key` */
   withdraw(study: string, notice: WithdrawalNotice): Promise<WithdrawalReceipt>
-  find(study: string, digest: string): Promise<Tombstone | undefined>
-  all(study: string): Promise<Tombstone[]>
   /** True when nothing is taken any more, of this package or under this consent. */
-  covers(study: string, digest: string, consent: string): Promise<boolean>
+  covers(envelope: Pick<Envelope, 'study' | 'digest' | 'consent' | 'withdrawalCommitment'>): Promise<boolean>
   /** Removes what a process that was killed had yet to remove. */
   finish(): Promise<void>
 }
 
 export interface WithdrawalsOptions {
   readonly places: Places
+  readonly tombstones: Tombstones
   readonly packages: Packages
   readonly staging: Staging
   readonly quarantine: Quarantine
@@ -44,19 +29,85 @@ export interface WithdrawalsOptions {
 }
 
 export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
-  const { places, packages, staging, quarantine, turn, sign } = options
+  const { places, tombstones, packages, staging, quarantine, turn, sign } = options
 
-  const bury = async (stone: Tombstone): Promise<void> => {
-    const { study, digest, consent } = stone
-    await mkdir(places.graves(study), { recursive: true, mode: 0o700 })
-    await writeDurably(places.consentMark(study, consent), '')
-    await writeDurably(places.grave(study, digest), `${JSON.stringify(stone)}\n`)
+  const ownerOf = async (study: string, digest: string): Promise<Owner | undefined> =>
+    (await packages.owner(study, digest)) ??
+    (await tombstones.find(study, digest)) ??
+    (await quarantine.owner(study, digest))
+
+  const bury = async (
+    study: string,
+    digest: string,
+    owner: Owner,
+    word: Omit<WithdrawalReceipt, 'id'>,
+    parts: readonly RemovedPart[],
+  ): Promise<WithdrawalReceipt> => {
+    const { participant, consent, withdrawalCommitment } = owner
+    const known =
+      (await packages.receipt(study, digest).catch(() => undefined)) ?? (await tombstones.find(study, digest))
+    const receipt: WithdrawalReceipt = await sign(study, { id: `withdrawal-${randomUUID()}`, ...word })
+    await tombstones.put({
+      format: 's4s-tombstone/1',
+      ...{ digest, study, participant, consent, withdrawalCommitment },
+      receivedAt: known?.receivedAt ?? '',
+      resources: known?.resources ?? 0,
+      bytes: known?.bytes ?? 0,
+      parts,
+      receipt,
+    })
+    return receipt
   }
 
-  const withdrawals: Withdrawals = {
+  const remove = async (study: string, digest: string): Promise<void> => {
+    await packages.remove(study, digest)
+    // Nobody is told that something is gone which is not.
+    if (await packages.has(study, digest)) throw new Error('a package that was withdrawn is still there')
+  }
+
+  // The one that was asked about comes last: without its tombstone the same notice does all of it again.
+  const end = async (
+    study: string,
+    digest: string,
+    owner: Owner,
+    ask: 'stop' | 'delete',
+  ): Promise<WithdrawalReceipt> => {
+    const deleted = ask === 'delete'
+    const earlier = await tombstones.find(study, digest)
+    const held = await packages.under(study, owner)
+    const said = earlier !== undefined && (earlier.receipt.deleted || !deleted)
+    const at = new Date().toISOString()
+    for (const one of held.filter((other) => other !== digest)) {
+      const stone = await tombstones.find(study, one)
+      if (!stone || (deleted && !stone.receipt.deleted)) {
+        const parts = deleted ? await partsIn(places.home(study, one)) : []
+        const removed = deleted ? { removed: [removedOf(one, parts)] } : {}
+        await bury(study, one, owner, { digest: one, at, deleted, ...removed }, parts)
+      }
+      if (deleted) await remove(study, one)
+    }
+    // Said again, or said less than before.
+    if (said) {
+      if (earlier.receipt.deleted) await remove(study, digest)
+      return earlier.receipt
+    }
+    const parts = deleted && held.includes(digest) ? await partsIn(places.home(study, digest)) : []
+    const others = deleted ? await removedUnder(study, digest, owner) : []
+    const own = held.includes(digest) ? [removedOf(digest, parts)] : []
+    const word = { digest, at, deleted, ...(deleted ? { removed: [...own, ...others] } : {}) }
+    const receipt = await bury(study, digest, owner, word, parts)
+    if (deleted) await remove(study, digest)
+    return receipt
+  }
+
+  const removedUnder = async (study: string, digest: string, owner: Owner) =>
+    (await tombstones.all(study))
+      .filter((stone) => stone.receipt.deleted && stone.digest !== digest && isOf(stone, owner))
+      .map((stone) => removedOf(stone.digest, stone.parts))
+
+  return Object.freeze({
     async withdraw(study: string, notice: WithdrawalNotice): Promise<WithdrawalReceipt> {
-      const { digest } = notice
-      const owner = (await packages.owner(study, digest)) ?? (await withdrawals.find(study, digest))
+      const owner = await ownerOf(study, notice.digest)
       if (!owner) throw new Refusal('unknown')
       const { consent, withdrawalCommitment, participant } = owner
       const proven = timingSafeEqual(Buffer.from(sha256(notice.key)), Buffer.from(withdrawalCommitment))
@@ -64,67 +115,52 @@ export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
         throw new Refusal('withdrawal-key')
       }
       return turn(study, consent, async () => {
-        const earlier = await withdrawals.find(study, digest)
-        const stored = await packages.receipt(study, digest).catch(() => undefined)
-        const remove = notice.ask === 'delete'
-        // Said again, or said less than before.
-        if (earlier && (earlier.receipt.deleted || !remove)) {
-          if (earlier.receipt.deleted) await packages.remove(study, digest)
-          return earlier.receipt
-        }
-        const receipt: WithdrawalReceipt = await sign(study, {
-          id: `withdrawal-${randomUUID()}`,
-          digest,
-          at: new Date().toISOString(),
-          deleted: remove,
-        })
-        const { receivedAt, resources, bytes } = stored ??
-          earlier ?? { receivedAt: '', resources: 0, bytes: 0 }
-        // First what keeps it from coming back; what a crash between the two leaves is removed at the next start.
-        await bury({
-          format: 's4s-tombstone/1',
-          digest,
-          study,
-          participant,
-          consent,
-          withdrawalCommitment,
-          receivedAt,
-          resources,
-          bytes,
-          receipt,
-        })
-        if (remove) await packages.remove(study, digest)
-        await staging.discardUnder(study, consent)
-        await quarantine.removeUnder(study, consent, withdrawalCommitment)
+        const receipt = await end(study, notice.digest, owner, notice.ask)
+        await staging.discardUnder(study, owner)
+        await quarantine.removeUnder(study, owner)
         return receipt
       })
     },
 
-    async find(study: string, digest: string): Promise<Tombstone | undefined> {
-      const bytes = await readIfThere(places.grave(study, digest))
-      return bytes && (parseJsonBytes(bytes) as Tombstone)
+    async covers({ study, digest, consent, withdrawalCommitment }): Promise<boolean> {
+      return (
+        (await tombstones.has(study, digest)) ||
+        (await tombstones.marks(study, consent, withdrawalCommitment))
+      )
     },
-
-    async all(study: string): Promise<Tombstone[]> {
-      const found: Tombstone[] = []
-      for (const file of await names(places.graves(study))) {
-        const digest = /^([0-9a-f]{64})\.json$/.exec(file)?.[1]
-        const stone = digest === undefined ? undefined : await withdrawals.find(study, digest)
-        if (stone) found.push(stone)
-      }
-      return found
-    },
-
-    covers: async (study: string, digest: string, consent: string): Promise<boolean> =>
-      (await exists(places.grave(study, digest))) || (await exists(places.consentMark(study, consent))),
 
     async finish(): Promise<void> {
       for (const study of await names(places.graveyards)) {
-        for (const { digest, receipt } of await withdrawals.all(study)) {
-          if (receipt.deleted && (await packages.has(study, digest))) await packages.remove(study, digest)
+        for (const { digest, receipt } of await tombstones.all(study)) {
+          if (receipt.deleted && (await packages.has(study, digest))) await remove(study, digest)
         }
       }
     },
-  }
-  return Object.freeze(withdrawals)
+  } satisfies Withdrawals)
+}
+
+/** True when both are under one consent: the name alone is not enough, since anyone can write it. */
+export const isOf = (one: Omit<Owner, 'participant'>, other: Omit<Owner, 'participant'>): boolean =>
+  one.consent === other.consent && one.withdrawalCommitment === other.withdrawalCommitment
+
+/** What a study can show of a package that it removed. */
+export interface Deletion {
+  readonly digest: string
+  readonly participant: string
+  /** The consent's id. */
+  readonly consent: string
+  /** When it was received and when it was removed. ISO 8601. */
+  readonly receivedAt: string
+  readonly at: string
+  /** Every file that was removed; the receipt's `partsDigest` stands for this list. */
+  readonly parts: readonly RemovedPart[]
+  /** What the participant was told, signed when the study signs. */
+  readonly receipt: WithdrawalReceipt
+}
+
+/** The proof that lies in a tombstone; undefined while the package is kept. */
+export function deletionIn(stone: Tombstone | undefined): Deletion | undefined {
+  if (!stone?.receipt.deleted) return undefined
+  const { digest, participant, consent, receivedAt, parts, receipt } = stone
+  return Object.freeze({ digest, participant, consent, receivedAt, at: receipt.at, parts, receipt })
 }

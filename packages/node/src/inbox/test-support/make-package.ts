@@ -19,6 +19,8 @@ export interface Wanted {
   readonly alteredConsent?: boolean
   /** Parts in place of the usual ones. */
   readonly parts?: Readonly<Record<string, string>>
+  /** The manifest's commitment, where it is not that of the usual key. */
+  readonly commitment?: string
   /** Bytes of one attachment. */
   readonly attachment?: string
 }
@@ -73,7 +75,7 @@ export function makePackage(wanted: Wanted = {}): Made {
       sha256: sha256(files['consent.json'] as string),
       path: 'consent.json',
     },
-    withdrawalCommitment: sha256(withdrawalKey),
+    withdrawalCommitment: wanted.commitment ?? sha256(withdrawalKey),
     sources: [
       {
         folder: 'records/01',
