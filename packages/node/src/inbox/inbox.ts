@@ -8,6 +8,7 @@ import { type InboxStudy, readKeys } from './keys.js'
 import { maxManifestBytes } from './manifest.js'
 import { signInPage, statusPage } from './page.js'
 import { readBody } from './parts.js'
+import { namingBy } from './pseudonyms.js'
 import type { QuarantineRow } from './quarantine.js'
 import { Refusal } from './refusal.js'
 import { openResumable } from './resumable.js'
@@ -42,6 +43,8 @@ export interface Inbox {
   packages(study: string): Promise<PackageRow[]>
   /** The withdrawals of a study, newest first. */
   withdrawals(study: string): Promise<WithdrawalRow[]>
+  /** The name under which a study's lists show a participant of the portal. @see InboxStudy.pseudonymKey */
+  pseudonym(study: string, participant: string): string
   /** What proves that a package was removed: its files by digest and size, when, and the receipt, signed. */
   deletion(study: string, digest: string): Promise<Deletion | undefined>
   /** What arrived whole but is no package of a study, with the reasons, newest first. It is never read as one. */
@@ -88,6 +91,7 @@ export function createInbox(options: InboxOptions): Inbox {
   const origins = new Set((options.allowOrigins ?? []).map(checkedOrigin))
   const keys = readKeys(studies)
   const ids = studies.map(({ id }) => id)
+  const nameOf = namingBy(studies)
   const signers = new Map(
     studies.flatMap(({ id, signingKey }) =>
       signingKey ? [[id, lazily(() => createSigner(signingKey))]] : [],
@@ -102,6 +106,7 @@ export function createInbox(options: InboxOptions): Inbox {
     quarantineFor: quarantineDays * 24 * 3_600_000,
     onQuarantined: (study, digest, reason) => audit({ event: 'quarantined', study, digest, reason }),
     sign: async (study, claims) => (await signers.get(study)?.())?.sign(claims) ?? claims,
+    nameOf,
     openKeys: (study) => studies.find(({ id }) => id === study)?.openKeys ?? [],
   })
   const resumable = openResumable({ path: `${base}/uploads`, expected: vault.expected, put: vault.put })
@@ -217,6 +222,7 @@ export function createInbox(options: InboxOptions): Inbox {
     },
     packages: (study: string) => (ids.includes(study) ? vault.rows(study) : Promise.resolve([])),
     withdrawals: (study: string) => (ids.includes(study) ? vault.withdrawals(study) : Promise.resolve([])),
+    pseudonym: nameOf,
     async deletion(study: string, digest: string) {
       const known = ids.includes(study) && /^[0-9a-f]{64}$/.test(digest)
       return known ? vault.deletion(study, digest) : undefined

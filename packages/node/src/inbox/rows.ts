@@ -1,6 +1,7 @@
 import type { Manifest, PrivateKey } from '@s4s/core'
 import type { Places } from './disk.js'
 import type { Packages } from './packages.js'
+import type { Naming } from './pseudonyms.js'
 import { openStored } from './stored.js'
 import { removedOf, type Tombstones } from './tombstones.js'
 
@@ -48,9 +49,10 @@ export interface RowsOptions {
   readonly packages: Packages
   readonly tombstones: Tombstones
   readonly openKeys: (study: string) => readonly PrivateKey[]
+  readonly nameOf: Naming
 }
 
-export function openRows({ places, packages, tombstones, openKeys }: RowsOptions): Rows {
+export function openRows({ places, packages, tombstones, openKeys, nameOf }: RowsOptions): Rows {
   // Of a package whose seal nobody here can open, how much there is and nothing more.
   const manifestAt = async (study: string, digest: string): Promise<Manifest | undefined> =>
     openStored(places.home(study, digest), openKeys(study)).then(
@@ -62,7 +64,8 @@ export function openRows({ places, packages, tombstones, openKeys }: RowsOptions
     async packages(study: string): Promise<PackageRow[]> {
       const rows: PackageRow[] = []
       for (const stone of await tombstones.all(study)) {
-        const { digest, participant, receivedAt, resources, bytes, receipt } = stone
+        const { digest, receivedAt, resources, bytes, receipt } = stone
+        const participant = nameOf(study, stone.participant)
         const { at: withdrawnAt, deleted } = receipt
         const completeness = completenessOf(deleted ? undefined : await manifestAt(study, digest))
         rows.push({
@@ -76,7 +79,8 @@ export function openRows({ places, packages, tombstones, openKeys }: RowsOptions
         const receipt = await packages.receipt(study, digest).catch(() => undefined)
         if (!receipt) continue
         const completeness = completenessOf(await manifestAt(study, digest))
-        const { participant, receivedAt, resources, bytes } = receipt
+        const { receivedAt, resources, bytes } = receipt
+        const participant = nameOf(study, receipt.participant)
         rows.push({ digest, participant, receivedAt, resources, bytes, status: 'stored', completeness })
       }
       return rows.sort((a, b) => compare(b.receivedAt, a.receivedAt) || compare(a.digest, b.digest))
@@ -84,7 +88,8 @@ export function openRows({ places, packages, tombstones, openKeys }: RowsOptions
 
     async withdrawals(study: string): Promise<WithdrawalRow[]> {
       return (await tombstones.all(study))
-        .map(({ digest, participant, consent, parts, receipt: { at, deleted } }) => {
+        .map(({ digest, consent, parts, receipt: { at, deleted }, ...stone }) => {
+          const participant = nameOf(study, stone.participant)
           const { parts: count, bytes } = removedOf(digest, parts)
           const removed = Object.freeze({ parts: count, bytes })
           return Object.freeze({ digest, participant, consent, at, deleted, removed })

@@ -7,6 +7,7 @@ import { maxConsentBytes } from './consent.js'
 import { placesIn, sha256 } from './disk.js'
 import { type Envelope, readEnvelope, sizeOf } from './envelope.js'
 import { openPackages } from './packages.js'
+import { type Naming, renamed } from './pseudonyms.js'
 import { openQuarantine, type QuarantineRow } from './quarantine.js'
 import { type Finding, Refusal } from './refusal.js'
 import type { ExpectedPart } from './resumable.js'
@@ -54,12 +55,14 @@ export interface VaultOptions {
   readonly onQuarantined: (study: string, digest: string, finding: Finding) => Promise<void>
   /** Signs what a study acknowledges; without a key of the study it stays as it is. */
   readonly sign: <Claims extends object>(study: string, claims: Claims) => Promise<Claims>
+  /** What a study team sees in place of a participant's name. */
+  readonly nameOf: Naming
   /** Keys that open the sealed packages of a study. */
   readonly openKeys: (study: string) => readonly PrivateKey[]
 }
 
 export function openVault(options: VaultOptions): Vault {
-  const { folder, maxBytes, quotaBytes, quarantineFor, sign, openKeys } = options
+  const { folder, maxBytes, quotaBytes, quarantineFor, sign, openKeys, nameOf } = options
   const places = placesIn(folder)
   const lock: Lock = fileLock(join(folder, 'locks'))
   // Whoever completes and whoever withdraws under one consent take turns, also over processes.
@@ -78,7 +81,7 @@ export function openVault(options: VaultOptions): Vault {
   const packages = openPackages({ places, clearing, sign })
   const tombstones = openTombstones(places)
   const withdrawals = openWithdrawals({ places, tombstones, packages, staging, quarantine, turn, sign })
-  const rows = openRows({ places, packages, tombstones, openKeys })
+  const rows = openRows({ places, packages, tombstones, openKeys, nameOf })
 
   let beginning: Promise<void> | undefined
   /** What a process that was killed left undone is done before anything else. */
@@ -173,12 +176,15 @@ export function openVault(options: VaultOptions): Vault {
 
     withdraw: withdrawals.withdraw,
 
-    deletion: async (study: string, digest: string): Promise<Deletion | undefined> =>
-      deletionIn(await tombstones.find(study, digest)),
+    async deletion(study: string, digest: string): Promise<Deletion | undefined> {
+      const found = deletionIn(await tombstones.find(study, digest))
+      return found && Object.freeze({ ...found, participant: nameOf(study, found.participant) })
+    },
 
     async quarantined(study: string): Promise<QuarantineRow[]> {
       await quarantine.sweep()
-      return quarantine.all(study)
+      const rows = await quarantine.all(study)
+      return rows.map((row) => Object.freeze({ ...row, participant: nameOf(study, row.participant) }))
     },
 
     rows: rows.packages,
@@ -187,9 +193,10 @@ export function openVault(options: VaultOptions): Vault {
     async *stored(study: string, keys?: readonly PrivateKey[]): AsyncGenerator<StoredPackage> {
       await ready()
       const kept = (await vault.rows(study)).filter(({ deleted }) => deleted !== true)
-      for (const { digest, participant, receivedAt } of kept.reverse()) {
+      for (const { digest, participant: name, receivedAt } of kept.reverse()) {
         const opened = await openStored(places.home(study, digest), keys ?? openKeys(study))
-        yield Object.freeze({ study, digest, participant, receivedAt, ...opened })
+        const { participant } = opened.manifest
+        yield renamed(Object.freeze({ study, digest, participant, receivedAt, ...opened }), name)
       }
     },
 
