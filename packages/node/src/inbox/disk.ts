@@ -1,12 +1,14 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { copyFile, link, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isMissing, isNoSpace } from '../durable.js'
+import { isMissing, isNoSpace, writeDurably } from '../durable.js'
 
 /** Where everything of an inbox lies. */
 export interface Places {
   readonly folder: string
   readonly stagings: string
+  /** The key that marks of resources are made with. */
+  readonly markKey: string
   /** An upload that is open. */
   staging(digest: string): string
   readonly studies: string
@@ -32,6 +34,7 @@ export function placesIn(folder: string): Places {
   return Object.freeze({
     folder,
     stagings,
+    markKey: join(folder, 'marks.key'),
     staging: (digest: string) => join(stagings, digest),
     studies,
     packages: (study: string) => join(studies, study),
@@ -85,6 +88,15 @@ export async function linkOrCopy(from: string, to: string): Promise<void> {
     if (isMissing(error) || isNoSpace(error)) throw error
     await copyFile(from, to)
   }
+}
+
+/** The key in a file; a new one when there is none. Only one may ask at a time. */
+export async function keyIn(path: string): Promise<Uint8Array> {
+  const found = await readIfThere(path)
+  if (found?.length === 32) return found
+  const made = randomBytes(32)
+  await writeDurably(path, made)
+  return made
 }
 
 /** Hexadecimal. */

@@ -3,7 +3,9 @@ import { type PrivateKey, SmartError, type WithdrawalNotice } from '@s4s/core'
 import { isNoSpace } from '../durable.js'
 import { fileLock } from '../file-lock.js'
 import { isObject, parseJsonBytes } from '../json.js'
+import type { Sql } from '../store/sql.js'
 import { type AuditEvent, type AuditVerification, openAudit } from './audit.js'
+import { type Duplicates, hintsIn } from './duplicates.js'
 import { type InboxStudy, readKeys } from './keys.js'
 import { maxManifestBytes } from './manifest.js'
 import { signInPage, statusPage } from './page.js'
@@ -14,6 +16,7 @@ import { Refusal } from './refusal.js'
 import { openResumable } from './resumable.js'
 import type { PackageRow, WithdrawalRow } from './rows.js'
 import { createSigner, type Signer } from './signing.js'
+import { openSqlIndex } from './sql-index.js'
 import type { StoredPackage } from './stored.js'
 import { openVault } from './vault.js'
 import type { Verification } from './verification.js'
@@ -31,6 +34,13 @@ export interface InboxOptions {
   readonly quotaBytes?: number
   /** How many days what arrived whole but is no package is kept, with the reason. Default 30. */
   readonly quarantineDays?: number
+  /**
+   * Where lists are read from: a `Pool` of `pg`, or a `PGlite`. The folder stays the truth; what the database missed it
+   * is told at the next start. Default: the folder.
+   */
+  readonly index?: Sql
+  /** The schema of the index, which is made when it is not there. Default `s4s_inbox`. */
+  readonly indexSchema?: string
   /** Origins of the apps that deliver from a browser. */
   readonly allowOrigins?: readonly string[]
 }
@@ -43,6 +53,10 @@ export interface Inbox {
   packages(study: string): Promise<PackageRow[]>
   /** The withdrawals of a study, newest first. */
   withdrawals(study: string): Promise<WithdrawalRow[]>
+  /** What looks the same at several providers of one participant, by ids only. Hints: nothing is removed for them. */
+  duplicates(study: string): Promise<Duplicates>
+  /** Makes the index anew from the folder; without an index there is nothing to do. */
+  reindex(): Promise<void>
   /** The name under which a study's lists show a participant of the portal. @see InboxStudy.pseudonymKey */
   pseudonym(study: string, participant: string): string
   /** What proves that a package was removed: its files by digest and size, when, and the receipt, signed. */
@@ -107,6 +121,9 @@ export function createInbox(options: InboxOptions): Inbox {
     onQuarantined: (study, digest, reason) => audit({ event: 'quarantined', study, digest, reason }),
     sign: async (study, claims) => (await signers.get(study)?.())?.sign(claims) ?? claims,
     nameOf,
+    studies: ids,
+    ...(options.index ? { index: openSqlIndex(options.index, options.indexSchema ?? 's4s_inbox') } : {}),
+    onBehind: () => void audit({ event: 'failed', reason: 'index' }),
     openKeys: (study) => studies.find(({ id }) => id === study)?.openKeys ?? [],
   })
   const resumable = openResumable({ path: `${base}/uploads`, expected: vault.expected, put: vault.put })
@@ -222,6 +239,9 @@ export function createInbox(options: InboxOptions): Inbox {
     },
     packages: (study: string) => (ids.includes(study) ? vault.rows(study) : Promise.resolve([])),
     withdrawals: (study: string) => (ids.includes(study) ? vault.withdrawals(study) : Promise.resolve([])),
+    duplicates: (study: string) =>
+      ids.includes(study) ? vault.duplicates(study) : Promise.resolve(hintsIn([], [])),
+    reindex: vault.reindex,
     pseudonym: nameOf,
     async deletion(study: string, digest: string) {
       const known = ids.includes(study) && /^[0-9a-f]{64}$/.test(digest)

@@ -3,9 +3,13 @@
  *
  * @module
  */
+
+export type { Sql, SqlSession } from '../store/sql.js'
 export type { AuditVerification } from './audit.js'
+export type { DuplicateHint, Duplicates, LikeResource } from './duplicates.js'
 export { createInbox, type Inbox, type InboxOptions } from './inbox.js'
 export type { InboxStudy } from './keys.js'
+export type { LikenessKind } from './likeness.js'
 export type { QuarantineRow } from './quarantine.js'
 export type { Finding } from './refusal.js'
 export type { PackageRow, WithdrawalRow } from './rows.js'

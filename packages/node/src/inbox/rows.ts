@@ -3,7 +3,7 @@ import type { Places } from './disk.js'
 import type { Packages } from './packages.js'
 import type { Naming } from './pseudonyms.js'
 import { openStored } from './stored.js'
-import { removedOf, type Tombstones } from './tombstones.js'
+import { removedOf, type Tombstone, type Tombstones } from './tombstones.js'
 
 /** One package, as the study team sees it. Nothing of the record is in it. */
 export interface PackageRow {
@@ -38,10 +38,27 @@ export interface WithdrawalRow {
   readonly removed: { readonly parts: number; readonly bytes: number }
 }
 
-/** The lists of a study, newest first. */
+/** What the lists say of one package. */
+export interface Entry {
+  readonly row: PackageRow
+  readonly withdrawal?: WithdrawalRow
+}
+
+/** How far a package has come; it never goes back. */
+export type PackageState = 'stored' | 'stopped' | 'deleted'
+
+/** What the folder says of the packages of a study. */
 export interface Rows {
+  /** Newest first. */
   packages(study: string): Promise<PackageRow[]>
+  /** Newest first. */
   withdrawals(study: string): Promise<WithdrawalRow[]>
+  /** Digests of what is held and of what was withdrawn. */
+  digests(study: string): Promise<string[]>
+  /** How far a package has come, which is quicker to say than all of it. */
+  state(study: string, digest: string): Promise<PackageState | undefined>
+  /** Undefined of what is not there, or is no package any more. */
+  entry(study: string, digest: string): Promise<Entry | undefined>
 }
 
 export interface RowsOptions {
@@ -60,44 +77,77 @@ export function openRows({ places, packages, tombstones, openKeys, nameOf }: Row
       () => undefined,
     )
 
-  return Object.freeze({
+  const rows: Rows = {
     async packages(study: string): Promise<PackageRow[]> {
-      const rows: PackageRow[] = []
-      for (const stone of await tombstones.all(study)) {
-        const { digest, receivedAt, resources, bytes, receipt } = stone
-        const participant = nameOf(study, stone.participant)
-        const { at: withdrawnAt, deleted } = receipt
-        const completeness = completenessOf(deleted ? undefined : await manifestAt(study, digest))
-        rows.push({
-          ...{ digest, participant, receivedAt, resources, bytes, status: 'withdrawn' },
-          ...{ withdrawnAt, deleted, completeness },
-        })
-      }
-      const gone = new Set(rows.map(({ digest }) => digest))
-      for (const digest of await packages.digests(study)) {
-        if (gone.has(digest)) continue
-        const receipt = await packages.receipt(study, digest).catch(() => undefined)
-        if (!receipt) continue
-        const completeness = completenessOf(await manifestAt(study, digest))
-        const { receivedAt, resources, bytes } = receipt
-        const participant = nameOf(study, receipt.participant)
-        rows.push({ digest, participant, receivedAt, resources, bytes, status: 'stored', completeness })
-      }
-      return rows.sort((a, b) => compare(b.receivedAt, a.receivedAt) || compare(a.digest, b.digest))
+      const entries = await entriesOf(study, await rows.digests(study))
+      return entries.map(({ row }) => row).sort(byReceipt)
     },
 
     async withdrawals(study: string): Promise<WithdrawalRow[]> {
-      return (await tombstones.all(study))
-        .map(({ digest, consent, parts, receipt: { at, deleted }, ...stone }) => {
-          const participant = nameOf(study, stone.participant)
-          const { parts: count, bytes } = removedOf(digest, parts)
-          const removed = Object.freeze({ parts: count, bytes })
-          return Object.freeze({ digest, participant, consent, at, deleted, removed })
-        })
-        .sort((a, b) => compare(b.at, a.at) || compare(a.digest, b.digest))
+      return (await tombstones.all(study)).map((stone) => withdrawalOf(study, stone)).sort(byTime)
     },
-  } satisfies Rows)
+
+    async digests(study: string): Promise<string[]> {
+      return [...new Set([...(await packages.digests(study)), ...(await tombstones.digests(study))])]
+    },
+
+    async state(study: string, digest: string): Promise<PackageState | undefined> {
+      const stone = await tombstones.find(study, digest)
+      if (stone) return stone.receipt.deleted ? 'deleted' : 'stopped'
+      return (await packages.has(study, digest)) ? 'stored' : undefined
+    },
+
+    async entry(study: string, digest: string): Promise<Entry | undefined> {
+      const stone = await tombstones.find(study, digest)
+      if (stone) return buried(study, stone)
+      const receipt = await packages.receipt(study, digest).catch(() => undefined)
+      if (!receipt) return undefined
+      const { receivedAt, resources, bytes } = receipt
+      const participant = nameOf(study, receipt.participant)
+      const completeness = completenessOf(await manifestAt(study, digest))
+      return { row: { digest, participant, receivedAt, resources, bytes, status: 'stored', completeness } }
+    },
+  }
+
+  const entriesOf = async (study: string, digests: readonly string[]): Promise<Entry[]> => {
+    const found: Entry[] = []
+    for (const digest of digests) {
+      const entry = await rows.entry(study, digest)
+      if (entry) found.push(entry)
+    }
+    return found
+  }
+
+  const buried = async (study: string, stone: Tombstone): Promise<Entry> => {
+    const { digest, receivedAt, resources, bytes, receipt } = stone
+    const { at: withdrawnAt, deleted } = receipt
+    const participant = nameOf(study, stone.participant)
+    const completeness = completenessOf(deleted ? undefined : await manifestAt(study, digest))
+    const row: PackageRow = {
+      ...{ digest, participant, receivedAt, resources, bytes, status: 'withdrawn' },
+      ...{ withdrawnAt, deleted, completeness },
+    }
+    return { row, withdrawal: withdrawalOf(study, stone) }
+  }
+
+  const withdrawalOf = (study: string, stone: Tombstone): WithdrawalRow => {
+    const { digest, consent, receipt } = stone
+    const { parts, bytes } = removedOf(digest, stone.parts)
+    const participant = nameOf(study, stone.participant)
+    const removed = Object.freeze({ parts, bytes })
+    return Object.freeze({ digest, participant, consent, at: receipt.at, deleted: receipt.deleted, removed })
+  }
+
+  return Object.freeze(rows)
 }
+
+/** Newest first. */
+export const byReceipt = (a: PackageRow, b: PackageRow): number =>
+  compare(b.receivedAt, a.receivedAt) || compare(a.digest, b.digest)
+
+/** Newest first. */
+export const byTime = (a: WithdrawalRow, b: WithdrawalRow): number =>
+  compare(b.at, a.at) || compare(a.digest, b.digest)
 
 function completenessOf(manifest: Manifest | undefined): PackageRow['completeness'] {
   return (manifest?.sources ?? []).flatMap(({ provider, completeness }) =>

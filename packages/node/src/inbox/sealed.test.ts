@@ -113,6 +113,7 @@ test('F14 T76 the host of an inbox without the key holds a package that it canno
     }
   }
   expect(Object.fromEntries(counts)).toEqual(record.types())
+  expect(await inbox.duplicates('sleep')).toEqual({ hints: [], counts: {}, unread: [shared.digest] })
   await expect(async () => {
     for await (const _ of inbox.stored('sleep')) expect.unreachable()
   }).rejects.toMatchObject({ code: 'SHARE_SEAL_INVALID' })

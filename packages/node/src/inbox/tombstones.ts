@@ -37,6 +37,7 @@ export interface Tombstones {
   put(stone: Tombstone): Promise<void>
   find(study: string, digest: string): Promise<Tombstone | undefined>
   all(study: string): Promise<Tombstone[]>
+  digests(study: string): Promise<string[]>
   has(study: string, digest: string): Promise<boolean>
   /** True when nothing more is taken under a consent. */
   marks(study: string, consent: string, withdrawalCommitment: string): Promise<boolean>
@@ -58,12 +59,16 @@ export function openTombstones(places: Places): Tombstones {
 
     async all(study: string): Promise<Tombstone[]> {
       const found: Tombstone[] = []
-      for (const file of await names(places.graves(study))) {
-        const digest = /^([0-9a-f]{64})\.json$/.exec(file)?.[1]
-        const stone = digest === undefined ? undefined : await tombstones.find(study, digest)
+      for (const digest of await tombstones.digests(study)) {
+        const stone = await tombstones.find(study, digest)
         if (stone) found.push(stone)
       }
       return found
+    },
+
+    async digests(study: string): Promise<string[]> {
+      const files = await names(places.graves(study))
+      return files.flatMap((file) => /^([0-9a-f]{64})\.json$/.exec(file)?.slice(1) ?? [])
     },
 
     has: (study: string, digest: string): Promise<boolean> => exists(places.grave(study, digest)),

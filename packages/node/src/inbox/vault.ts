@@ -4,16 +4,20 @@ import type { Lock, PrivateKey, Receipt, WithdrawalNotice, WithdrawalReceipt } f
 import { fileLock } from '../file-lock.js'
 import { openClearing } from './clearing.js'
 import { maxConsentBytes } from './consent.js'
-import { placesIn, sha256 } from './disk.js'
+import { keyIn, placesIn, sha256 } from './disk.js'
+import type { Duplicates } from './duplicates.js'
 import { type Envelope, readEnvelope, sizeOf } from './envelope.js'
+import { folderLists, openerIn } from './lists.js'
 import { openPackages } from './packages.js'
-import { type Naming, renamed } from './pseudonyms.js'
+import type { Naming } from './pseudonyms.js'
 import { openQuarantine, type QuarantineRow } from './quarantine.js'
 import { type Finding, Refusal } from './refusal.js'
 import type { ExpectedPart } from './resumable.js'
 import { openRows, type PackageRow, type WithdrawalRow } from './rows.js'
+import type { SqlIndex } from './sql-index.js'
+import { sqlLists } from './sql-lists.js'
 import { openStaging } from './staging.js'
-import { openStored, type StoredPackage } from './stored.js'
+import type { StoredPackage } from './stored.js'
 import { openTombstones } from './tombstones.js'
 import { checkParts, type Fault, faultsOf, type Verification } from './verification.js'
 import { type Deletion, deletionIn, openWithdrawals } from './withdrawals.js'
@@ -36,6 +40,8 @@ export interface Vault {
   withdraw(study: string, notice: WithdrawalNotice): Promise<WithdrawalReceipt>
   rows(study: string): Promise<PackageRow[]>
   withdrawals(study: string): Promise<WithdrawalRow[]>
+  duplicates(study: string): Promise<Duplicates>
+  reindex(): Promise<void>
   /** What proves that a package was removed. */
   deletion(study: string, digest: string): Promise<Deletion | undefined>
   quarantined(study: string): Promise<QuarantineRow[]>
@@ -57,6 +63,11 @@ export interface VaultOptions {
   readonly sign: <Claims extends object>(study: string, claims: Claims) => Promise<Claims>
   /** What a study team sees in place of a participant's name. */
   readonly nameOf: Naming
+  readonly studies: readonly string[]
+  /** Where the lists come from; without it from the folder. */
+  readonly index?: SqlIndex
+  /** Told when the index falls behind the folder. */
+  readonly onBehind: () => void
   /** Keys that open the sealed packages of a study. */
   readonly openKeys: (study: string) => readonly PrivateKey[]
 }
@@ -80,8 +91,25 @@ export function openVault(options: VaultOptions): Vault {
   })
   const packages = openPackages({ places, clearing, sign })
   const tombstones = openTombstones(places)
-  const withdrawals = openWithdrawals({ places, tombstones, packages, staging, quarantine, turn, sign })
   const rows = openRows({ places, packages, tombstones, openKeys, nameOf })
+  const opener = openerIn(places, openKeys)
+  const inFolder = folderLists(rows, opener)
+  const lists = options.index
+    ? sqlLists({
+        ...{ index: options.index, rows, folder: inFolder, opener },
+        ...{ studies: options.studies, onBehind: options.onBehind },
+        namingOf: (study) => sha256(nameOf(study, '')),
+        markKey: () => lock('marks', () => keyIn(places.markKey)),
+        async withPackage<T>(study: string, digest: string, work: () => Promise<T>): Promise<T> {
+          const owner = (await packages.owner(study, digest)) ?? (await tombstones.find(study, digest))
+          return owner ? turn(study, owner.consent, work) : work()
+        },
+      })
+    : inFolder
+  const { changed } = lists
+  const withdrawals = openWithdrawals({
+    ...{ places, tombstones, packages, staging, quarantine, turn, changed, sign },
+  })
 
   let beginning: Promise<void> | undefined
   /** What a process that was killed left undone is done before anything else. */
@@ -99,6 +127,7 @@ export function openVault(options: VaultOptions): Vault {
     await staging.sweep()
     await quarantine.sweep()
     await withdrawals.finish()
+    lists.begin()
   }
 
   const used = async (except: string): Promise<number> =>
@@ -167,6 +196,7 @@ export function openVault(options: VaultOptions): Vault {
           const agreed = await checkParts(envelope, join(places.staging(digest), 'parts'), openKeys(study))
           if (agreed?.sharing === 'once') await checkOnlyOne(envelope)
           const receipt = await packages.moveIn(envelope)
+          await changed(study, digest)
           await staging.discard(digest).catch(() => {})
           await quarantine.remove(study, digest).catch(() => {})
           return { created: true, receipt }
@@ -187,17 +217,16 @@ export function openVault(options: VaultOptions): Vault {
       return rows.map((row) => Object.freeze({ ...row, participant: nameOf(study, row.participant) }))
     },
 
-    rows: rows.packages,
-    withdrawals: rows.withdrawals,
+    rows: lists.packages,
+    withdrawals: lists.withdrawals,
+    duplicates: lists.duplicates,
+    reindex: lists.reindex,
 
     async *stored(study: string, keys?: readonly PrivateKey[]): AsyncGenerator<StoredPackage> {
       await ready()
       const kept = (await vault.rows(study)).filter(({ deleted }) => deleted !== true)
-      for (const { digest, participant: name, receivedAt } of kept.reverse()) {
-        const opened = await openStored(places.home(study, digest), keys ?? openKeys(study))
-        const { participant } = opened.manifest
-        yield renamed(Object.freeze({ study, digest, participant, receivedAt, ...opened }), name)
-      }
+      for (const row of kept.reverse())
+        if (await packages.has(study, row.digest)) yield await opener(study, row, keys)
     },
 
     async verify(studies: readonly string[], digest: string): Promise<Verification> {
@@ -227,6 +256,8 @@ export function openVault(options: VaultOptions): Vault {
     withdraw: begun((study, notice) => clearing.withReserve(() => vault.withdraw(study, notice))),
     rows: begun(vault.rows),
     withdrawals: begun(vault.withdrawals),
+    duplicates: begun(vault.duplicates),
+    reindex: begun(vault.reindex),
     deletion: begun(vault.deletion),
     quarantined: begun(vault.quarantined),
     verify: begun(vault.verify),

@@ -25,11 +25,13 @@ export interface WithdrawalsOptions {
   readonly staging: Staging
   readonly quarantine: Quarantine
   readonly turn: <T>(study: string, consent: string, work: () => Promise<T>) => Promise<T>
+  /** Told of every package that a withdrawal changed. */
+  readonly changed: (study: string, digest: string) => Promise<void>
   readonly sign: <Claims extends object>(study: string, claims: Claims) => Promise<Claims>
 }
 
 export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
-  const { places, tombstones, packages, staging, quarantine, turn, sign } = options
+  const { places, tombstones, packages, staging, quarantine, turn, changed, sign } = options
 
   const ownerOf = async (study: string, digest: string): Promise<Owner | undefined> =>
     (await packages.owner(study, digest)) ??
@@ -85,6 +87,7 @@ export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
         await bury(study, one, owner, { digest: one, at, deleted, ...removed }, parts)
       }
       if (deleted) await remove(study, one)
+      await changed(study, one)
     }
     // Said again, or said less than before.
     if (said) {
@@ -97,6 +100,7 @@ export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
     const word = { digest, at, deleted, ...(deleted ? { removed: [...own, ...others] } : {}) }
     const receipt = await bury(study, digest, owner, word, parts)
     if (deleted) await remove(study, digest)
+    await changed(study, digest)
     return receipt
   }
 
