@@ -56,6 +56,9 @@ const steps = (schema: string): readonly (readonly string[])[] => [
   ],
 ]
 
+// In milliseconds.
+const shortly = 5000
+
 export function openSqlIndex(sql: Sql, schemaName: string): SqlIndex {
   const schema = checkedSchema(schemaName)
   const [packages, marks] = [`${schema}.packages`, `${schema}.marks`]
@@ -71,17 +74,14 @@ export function openSqlIndex(sql: Sql, schemaName: string): SqlIndex {
   const query = async (
     text: string,
     parameters: unknown[],
-    patience = 10_000,
+    patience = shortly,
   ): Promise<Record<string, unknown>[]> => {
-    const work = async () => {
-      await ready()
-      return (await sql.query(text, parameters)).rows
-    }
-    return within(patience, work())
+    await within(shortly, ready())
+    return (await within(patience, sql.query(text, parameters))).rows
   }
 
   return Object.freeze({
-    migrate: ready,
+    migrate: () => within(shortly, ready()),
 
     async states(study: string): Promise<Map<string, PackageState>> {
       const rows = await query(`SELECT digest, state FROM ${packages} WHERE study = $1`, [study])

@@ -20,6 +20,9 @@ export interface SqlListsOptions {
   readonly onBehind: () => void
 }
 
+// Who asks while the database is away is not made to wait for it each time.
+const pause = 15_000
+
 /**
  * Lists from a database. The folder is the truth: what the database did not hear, because it was away or because the
  * process was ended between the two, it hears before it is asked the next time.
@@ -28,6 +31,7 @@ export function sqlLists(options: SqlListsOptions): Lists {
   const { index, rows, folder, opener, studies, namingOf, markKey, withPackage, onBehind } = options
   let behind = true
   let catching: Promise<void> | undefined
+  let failedAt = Number.NEGATIVE_INFINITY
 
   const fellBehind = (): void => {
     if (!behind) onBehind()
@@ -42,11 +46,14 @@ export function sqlLists(options: SqlListsOptions): Lists {
 
   const catchUp = (): Promise<void> => {
     catching ??= (async () => {
+      await index.migrate()
+      // From here on what changes is told at once, and heard twice at worst.
       behind = false
       for (const study of studies) await heal(study)
     })()
       .catch((error: unknown) => {
         behind = true
+        failedAt = Date.now()
         throw error
       })
       .finally(() => {
@@ -73,6 +80,7 @@ export function sqlLists(options: SqlListsOptions): Lists {
   }
 
   const asked = async <T>(ask: () => Promise<T>, otherwise: () => Promise<T>): Promise<T> => {
+    if (behind && Date.now() - failedAt < pause) return otherwise()
     try {
       if (behind || catching) await catchUp()
       return await ask()
@@ -131,6 +139,7 @@ export function sqlLists(options: SqlListsOptions): Lists {
 
     async reindex(): Promise<void> {
       await catching?.catch(() => {})
+      await index.migrate()
       for (const study of studies) await index.clear(study, namingOf(study))
       behind = true
       await catchUp()

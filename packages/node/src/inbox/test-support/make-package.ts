@@ -21,6 +21,8 @@ export interface Wanted {
   readonly parts?: Readonly<Record<string, string>>
   /** The manifest's commitment, where it is not that of the usual key. */
   readonly commitment?: string
+  /** The name of the provider. */
+  readonly provider?: string
   /** Resources of further providers, by the providers' ids. */
   readonly more?: Readonly<Record<string, readonly { readonly resourceType: string; readonly id: string }[]>>
   /** Bytes of one attachment. */
@@ -94,7 +96,7 @@ export function makePackage(wanted: Wanted = {}): Made {
       {
         folder: 'records/01',
         connection: 'mercy-1',
-        provider: { id: 'mercy', name: 'Mercy', iss: 'https://mercy.example/fhir' },
+        provider: { id: 'mercy', name: wanted.provider ?? 'Mercy', iss: 'https://mercy.example/fhir' },
         patient,
         startedAt: at,
         collectedAt: at,
