@@ -198,7 +198,12 @@ export function createInbox(options: InboxOptions): Inbox {
       return signInPage(true)
     }
     await audit({ event: 'listed', study })
-    return statusPage(study, await vault.rows(study))
+    const [packages, withdrawals, quarantined] = await Promise.all([
+      vault.rows(study),
+      vault.withdrawals(study),
+      vault.quarantined(study),
+    ])
+    return statusPage(study, { packages, withdrawals, quarantined, at: new Date() })
   }
 
   const routes: readonly (readonly [RegExp, Partial<Record<string, Step>>])[] = [
