@@ -2,7 +2,7 @@ import { ambientClock, ambientCrypto, ambientFetch } from '../ambient.js'
 import { SmartError } from '../errors.js'
 import type { Platform } from '../ports.js'
 import { backoff, pool, retryAfterSeconds } from '../util/async.js'
-import { sha256 } from '../util/bytes.js'
+import { base64, sha256 } from '../util/bytes.js'
 import { isObject, parseJson, stringAt, stringsAt } from '../util/json.js'
 import { Secret } from '../util/secret.js'
 import { tell } from '../util/tell.js'
@@ -150,8 +150,9 @@ async function deliver(
   report: Report,
 ): Promise<Receipt> {
   const total = pack.parts.length
+  const manifestMessage = await messageWithDigest(inbox, pack.manifestBytes)
   for (let round = 0; round < rounds; round++) {
-    const opened = await send(inbox, 'packages', { method: 'POST', json: pack.manifestBytes }, signal)
+    const opened = await send(inbox, 'packages', manifestMessage, signal)
     if (opened.status === 200) {
       report({ done: total, total })
       return receiptIn(opened, pack)
@@ -286,8 +287,16 @@ function removedIn(value: unknown): { readonly removed?: readonly RemovedPackage
   }
 }
 
+// A manifest that was changed on its way would be another package, and as good a one.
+async function messageWithDigest({ platform }: Inbox, json: Uint8Array): Promise<Message> {
+  const bytes = await platform.crypto.subtle.digest('SHA-256', json as Uint8Array<ArrayBuffer>)
+  return { method: 'POST', json, digest: `sha-256=:${base64(new Uint8Array(bytes))}:` }
+}
+
 interface Message {
   readonly method: 'POST' | 'PUT'
+  /** @see https://www.rfc-editor.org/rfc/rfc9530#section-2 */
+  readonly digest?: string
   readonly json?: Uint8Array
   readonly bytes?: Uint8Array
 }
@@ -346,7 +355,11 @@ function requestOf(
     url: join(inbox.url, path),
     within: [inbox.url],
     method: message.method,
-    headers: { accept: 'application/json', ...(body ? { 'content-type': contentType } : {}) },
+    headers: {
+      accept: 'application/json',
+      ...(body ? { 'content-type': contentType } : {}),
+      ...(message.digest === undefined ? {} : { 'content-digest': message.digest }),
+    },
     bearer: inbox.key,
     maxBytes: 8 * 1024 * 1024,
     idleTimeout: patience,

@@ -1,21 +1,15 @@
 import { join } from 'node:path'
-import { type PrivateKey, SmartError, type WithdrawalNotice } from '@s4s/core'
-import { isNoSpace } from '../durable.js'
+import { type PrivateKey, SmartError } from '@s4s/core'
 import { fileLock } from '../file-lock.js'
-import { isObject, parseJsonBytes } from '../json.js'
 import type { Sql } from '../store/sql.js'
 import { type AuditEvent, type AuditVerification, openAudit } from './audit.js'
 import { type Duplicates, hintsIn } from './duplicates.js'
+import { openHandler } from './handler.js'
 import { type InboxStudy, readKeys } from './keys.js'
-import { maxManifestBytes } from './manifest.js'
-import { signInPage, statusPage } from './page.js'
-import { readBody } from './parts.js'
 import { namingBy } from './pseudonyms.js'
 import type { QuarantineRow } from './quarantine.js'
-import { Refusal } from './refusal.js'
-import { openResumable } from './resumable.js'
 import type { PackageRow, WithdrawalRow } from './rows.js'
-import { createSigner, type Signer } from './signing.js'
+import { signersOf } from './signing.js'
 import { openSqlIndex } from './sql-index.js'
 import type { StoredPackage } from './stored.js'
 import { openVault } from './vault.js'
@@ -106,11 +100,7 @@ export function createInbox(options: InboxOptions): Inbox {
   const keys = readKeys(studies)
   const ids = studies.map(({ id }) => id)
   const nameOf = namingBy(studies)
-  const signers = new Map(
-    studies.flatMap(({ id, signingKey }) =>
-      signingKey ? [[id, lazily(() => createSigner(signingKey))]] : [],
-    ),
-  )
+  const signers = signersOf(studies)
   const log = openAudit(join(folder, 'audit.ndjson'), fileLock(join(folder, 'locks')))
   const audit = (event: AuditEvent): Promise<void> => log.append(event)
   const vault = openVault({
@@ -119,129 +109,17 @@ export function createInbox(options: InboxOptions): Inbox {
     quotaBytes,
     quarantineFor: quarantineDays * 24 * 3_600_000,
     onQuarantined: (study, digest, reason) => audit({ event: 'quarantined', study, digest, reason }),
-    sign: async (study, claims) => (await signers.get(study)?.())?.sign(claims) ?? claims,
+    sign: signers.sign,
     nameOf,
     studies: ids,
     ...(options.index ? { index: openSqlIndex(options.index, options.indexSchema ?? 's4s_inbox') } : {}),
     onBehind: () => void audit({ event: 'failed', reason: 'index' }),
     openKeys: (study) => studies.find(({ id }) => id === study)?.openKeys ?? [],
   })
-  const resumable = openResumable({ path: `${base}/uploads`, expected: vault.expected, put: vault.put })
-
-  const sender = (request: Request): string => {
-    const study = keys.delivers(bearerOf(request))
-    if (study === undefined) throw new Refusal('key')
-    return study
-  }
-
-  const open: Step = async (request) => {
-    const study = sender(request)
-    const opened = await vault.open(study, await readBody(request.body, maxManifestBytes))
-    if (opened.kind === 'stored') {
-      await audit({ event: 'stored-already', study, digest: opened.receipt.digest })
-      return json(200, { receipt: opened.receipt })
-    }
-    await audit({ event: 'opened', study, digest: opened.digest })
-    const { digest, missing, sealed } = opened
-    return json(201, { digest, missing, ...(sealed === undefined ? {} : { sealed }) })
-  }
-
-  const put: Step = async (request, [digest = '', sha256 = '']) => {
-    await vault.put(sender(request), digest, sha256, request.body)
-    return new Response(null, { status: 204 })
-  }
-
-  const piece: Step = async (request) => resumable(request, sender(request))
-
-  const complete: Step = async (request, [digest = '']) => {
-    const study = sender(request)
-    const { created, receipt } = await vault.complete(study, digest)
-    const { resources, bytes } = receipt
-    if (created) await audit({ event: 'stored', study, digest, resources, bytes })
-    return json(created ? 201 : 200, { receipt })
-  }
-
-  const withdrawal: Step = async (request) => {
-    const study = sender(request)
-    const notice = readNotice(await readBody(request.body, 64 * 1024))
-    if (notice.study !== study) throw new Refusal('key')
-    const receipt = await vault.withdraw(study, notice)
-    await audit({
-      event: 'withdrawn',
-      study,
-      digest: notice.digest,
-      reason: receipt.deleted ? 'delete' : 'stop',
-      ...(receipt.removed ? { packages: receipt.removed.length } : {}),
-    })
-    return json(200, receipt)
-  }
-
-  // Public, as they are for everybody who looks at a receipt.
-  const publicKeys: Step = async (_, [study = '']) => {
-    const signer = await signers.get(study)?.()
-    if (!signer) throw new Refusal('unknown')
-    return json(200, { keys: [signer.publicKey] })
-  }
-
-  const list: Step = async (request, [study = '']) => {
-    if (keys.sees(bearerOf(request)) !== study) throw new Refusal('key')
-    await audit({ event: 'listed', study })
-    return json(200, await vault.rows(study))
-  }
-
-  const status: Step = async (request) => {
-    const key = request.method === 'POST' ? await keyInForm(request) : bearerOf(request)
-    if (key === '') return signInPage(false)
-    const study = keys.sees(key)
-    if (study === undefined) {
-      await audit({ event: 'refused', reason: 'key' })
-      return signInPage(true)
-    }
-    await audit({ event: 'listed', study })
-    const [packages, withdrawals, quarantined] = await Promise.all([
-      vault.rows(study),
-      vault.withdrawals(study),
-      vault.quarantined(study),
-    ])
-    return statusPage(study, { packages, withdrawals, quarantined, at: new Date() })
-  }
-
-  const routes: readonly (readonly [RegExp, Partial<Record<string, Step>>])[] = [
-    [/^\/packages$/, { POST: open }],
-    [/^\/packages\/([0-9a-f]{64})\/parts\/([0-9a-f]{64})$/, { PUT: put }],
-    [/^\/packages\/([0-9a-f]{64})\/complete$/, { POST: complete }],
-    [/^\/uploads$/, { POST: piece }],
-    [/^\/uploads\/[0-9a-f]{64}-[0-9a-f]{64}$/, { HEAD: piece, PATCH: piece }],
-    [/^\/withdrawals$/, { POST: withdrawal }],
-    [/^\/studies\/([A-Za-z0-9._-]{1,64})\/keys$/, { GET: publicKeys }],
-    [/^\/studies\/([A-Za-z0-9._-]{1,64})\/packages$/, { GET: list }],
-    [/^\/?$/, { GET: status, POST: status }],
-  ]
-
-  const answer = async (request: Request): Promise<Response> => {
-    const path = pathOf(request)
-    const below = path === base || path.startsWith(`${base}/`) ? path.slice(base.length) : undefined
-    for (const [pattern, methods] of below === undefined ? [] : routes) {
-      const match = pattern.exec(below as string)
-      if (!match) continue
-      if (request.method === 'OPTIONS') return new Response(null, { status: 204, headers: preflight })
-      const step = methods[request.method]
-      if (!step) throw new Refusal('method')
-      return step(request, match.slice(1))
-    }
-    throw new Refusal('unknown')
-  }
+  const handler = openHandler({ vault, keys, signers, audit, base, origins })
 
   return Object.freeze({
-    async handler(request: Request): Promise<Response> {
-      let response: Response
-      try {
-        response = await answer(request)
-      } catch (error) {
-        response = await refuse(error, request)
-      }
-      return withCors(request, response)
-    },
+    handler,
     packages: (study: string) => (ids.includes(study) ? vault.rows(study) : Promise.resolve([])),
     withdrawals: (study: string) => (ids.includes(study) ? vault.withdrawals(study) : Promise.resolve([])),
     duplicates: (study: string) =>
@@ -263,92 +141,6 @@ export function createInbox(options: InboxOptions): Inbox {
       }
     },
   } satisfies Inbox)
-
-  async function refuse(error: unknown, request: Request): Promise<Response> {
-    const refusal = error instanceof Refusal ? error : isNoSpace(error) ? new Refusal('full') : undefined
-    const digest = /\/packages\/([0-9a-f]{64})\//.exec(pathOf(request))?.[1]
-    const about = digest === undefined ? {} : { digest }
-    if (!refusal) {
-      // What went wrong inside is for the operator; the sender may try again.
-      await audit({ event: 'failed', ...about })
-      return json(500, { error: 'internal' })
-    }
-    if (refusal.word !== 'unknown' && refusal.word !== 'method') {
-      await audit({ event: 'refused', reason: refusal.word, ...about })
-    }
-    return json(refusal.status, refusal)
-  }
-
-  function withCors(request: Request, response: Response): Response {
-    const origin = request.headers.get('origin')
-    const allowed = origin !== null && origins.has(origin)
-    if (request.method === 'OPTIONS' && origin !== null && !allowed)
-      return new Response(null, { status: 403 })
-    response.headers.append('vary', 'origin')
-    if (allowed) {
-      response.headers.set('access-control-allow-origin', origin)
-      response.headers.set('access-control-expose-headers', 'location, upload-length, upload-offset')
-    }
-    return response
-  }
-}
-
-// Made when it is first needed, and again when that failed.
-function lazily(make: () => Promise<Signer>): () => Promise<Signer> {
-  let made: Promise<Signer> | undefined
-  return () => {
-    made ??= make().catch((error: unknown) => {
-      made = undefined
-      throw error
-    })
-    return made
-  }
-}
-
-type Step = (request: Request, matched: readonly string[]) => Promise<Response>
-
-const preflight = {
-  'access-control-allow-methods': 'GET, HEAD, PATCH, POST, PUT',
-  'access-control-allow-headers':
-    'authorization, content-type, tus-resumable, upload-length, upload-metadata, upload-offset',
-  'access-control-max-age': '600',
-}
-
-function pathOf(request: Request): string {
-  return new URL(request.url).pathname
-}
-
-function bearerOf(request: Request): string {
-  return /^Bearer ([A-Za-z0-9._~+/=-]{1,500})$/i.exec(request.headers.get('authorization') ?? '')?.[1] ?? ''
-}
-
-async function keyInForm(request: Request): Promise<string> {
-  const bytes = await readBody(request.body, 4096)
-  return new URLSearchParams(Buffer.from(bytes).toString('utf8')).get('key') ?? ''
-}
-
-function readNotice(bytes: Uint8Array): WithdrawalNotice {
-  const notice = parseJsonBytes(bytes)
-  const texts = ['study', 'participant', 'digest', 'consent', 'at', 'key'] as const
-  const good =
-    isObject(notice) &&
-    notice.format === 's4s-withdrawal/1' &&
-    texts.every((key) => typeof notice[key] === 'string') &&
-    /^[0-9a-f]{64}$/.test(notice.digest as string) &&
-    (notice.ask === 'stop' || notice.ask === 'delete')
-  if (!good) throw new Refusal('notice')
-  return notice as unknown as WithdrawalNotice
-}
-
-function json(status: number, body: unknown): Response {
-  return new Response(JSON.stringify(body), {
-    status,
-    headers: {
-      'content-type': 'application/json',
-      'cache-control': 'no-store',
-      'x-content-type-options': 'nosniff',
-    },
-  })
 }
 
 function checkedOrigin(text: string): string {

@@ -1,4 +1,4 @@
-import { createPublicKey, verify } from 'node:crypto'
+import { createHash, createPublicKey, verify } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,6 +26,7 @@ import { nodePlatform } from '../platform.js'
 import { type Served, serve } from '../serve.js'
 import { type Child, startChild } from '../test-support/child.js'
 import { createInbox, createStudyKeys, type Inbox, type InboxStudy } from './index.js'
+import { atATime, mutationOf, randomFrom } from './test-support/mutation.js'
 
 const key = 'study-key-sleep'
 const keys = await createStudyKeys()
@@ -270,6 +271,47 @@ test('T76 a sealed package of which one byte was changed is refused, or found by
   expect(refused).toBeGreaterThan(50)
   for (const row of await inbox.packages('sleep')) expect((await inbox.verify(row.digest)).ok).toBe(true)
 })
+
+test('T76 300 sealed packages with one byte changed on the way are refused by the name of the part, and nothing is stored', async () => {
+  const { inbox, url } = await open(keys.inbox)
+  const study = studyAt(url)
+  const consent = consentTo(study)
+  const sealed = await seal(await createPackage([record], { study, consent }), {
+    to: keys.study.sealTo,
+    consent,
+  })
+  const headers = { authorization: `Bearer ${key}` }
+  const digest = createHash('sha256').update(sealed.manifestBytes).digest('base64')
+  const files = await Promise.all([
+    { path: 'manifest.json', sha256: '', bytes: sealed.manifestBytes },
+    ...sealed.parts.map(async (part) => ({ ...part, bytes: await part.open() })),
+  ])
+  await fetch(`${url}/packages`, { method: 'POST', headers, body: sealed.manifestBytes })
+  const random = randomFrom(300)
+  await atATime(4, 300, async (round) => {
+    // By turns, as the manifest is small beside its parts.
+    const { file, bytes, at } = mutationOf(round % 3 === 0 ? files.slice(0, 1) : files, random)
+    const body = bytes as Uint8Array<ArrayBuffer>
+    const answer =
+      file.sha256 === ''
+        ? await fetch(`${url}/packages`, {
+            method: 'POST',
+            headers: { ...headers, 'content-digest': `sha-256=:${digest}:` },
+            body,
+          })
+        : await fetch(`${url}/packages/${sealed.digest}/parts/${file.sha256}`, {
+            method: 'PUT',
+            headers,
+            body,
+          })
+    const said = [answer.status, await answer.json()]
+    expect(said, `${file.path} at ${at}`).toEqual([422, { error: 'digest', part: file.path }])
+  })
+  expect(await inbox.packages('sleep')).toEqual([])
+  const shared = await share([record], { study, consent, deliver: httpDelivery({ url, key }) })
+  expect(shared.digest).toBe(sealed.digest)
+  expect((await inbox.verify(shared.digest)).ok).toBe(true)
+}, 25_000)
 
 test('F19 what is sealed is held against the consent as well: one that covers less is refused by its name', async () => {
   const { inbox, url } = await open(keys.inbox)
