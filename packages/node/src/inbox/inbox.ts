@@ -6,6 +6,7 @@ import { type AuditEvent, type AuditVerification, openAudit } from './audit.js'
 import { type Duplicates, hintsIn } from './duplicates.js'
 import { openHandler } from './handler.js'
 import { type InboxStudy, readKeys } from './keys.js'
+import type { ObjectStore } from './object-store.js'
 import { namingBy } from './pseudonyms.js'
 import type { QuarantineRow } from './quarantine.js'
 import type { PackageRow, WithdrawalRow } from './rows.js'
@@ -28,6 +29,11 @@ export interface InboxOptions {
   readonly quotaBytes?: number
   /** How many days what arrived whole but is no package is kept, with the reason. Default 30. */
   readonly quarantineDays?: number
+  /**
+   * Where the files of packages go once they are complete, such as `s3Objects`; manifests, receipts
+   * and what arrives stay in the folder. Of an inbox that has packages it cannot be changed. Default: the folder.
+   */
+  readonly parts?: ObjectStore
   /**
    * Where lists are read from: a `Pool` of `pg`, or a `PGlite`. The folder stays the truth; what the database missed it
    * is told at the next start. Default: the folder.
@@ -107,6 +113,7 @@ export function createInbox(options: InboxOptions): Inbox {
     folder,
     maxBytes,
     quotaBytes,
+    ...(options.parts ? { parts: options.parts } : {}),
     quarantineFor: quarantineDays * 24 * 3_600_000,
     onQuarantined: (study, digest, reason) => audit({ event: 'quarantined', study, digest, reason }),
     sign: signers.sign,

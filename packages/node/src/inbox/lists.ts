@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { PrivateKey } from '@s4s/core'
-import type { Places } from './disk.js'
 import { type Duplicates, hintsIn, type Mark, marksOf } from './duplicates.js'
+import type { Packages } from './packages.js'
 import { renamed } from './pseudonyms.js'
 import type { PackageRow, Rows, WithdrawalRow } from './rows.js'
 import { openStored, type StoredPackage } from './stored.js'
@@ -28,9 +28,9 @@ export type Opener = (
   keys?: readonly PrivateKey[],
 ) => Promise<StoredPackage>
 
-export function openerIn(places: Places, openKeys: (study: string) => readonly PrivateKey[]): Opener {
+export function openerIn(packages: Packages, openKeys: (study: string) => readonly PrivateKey[]): Opener {
   return async (study, { digest, participant: name, receivedAt }, keys) => {
-    const opened = await openStored(places.home(study, digest), keys ?? openKeys(study))
+    const opened = await openStored(packages.home(study, digest), keys ?? openKeys(study))
     const { participant } = opened.manifest
     return renamed(Object.freeze({ study, digest, participant, receivedAt, ...opened }), name)
   }

@@ -7,6 +7,8 @@ import { isObject, parseJsonBytes } from '../json.js'
 import type { Clearing } from './clearing.js'
 import { exists, linkOrCopy, names, type Places, readIfThere } from './disk.js'
 import { type Envelope, sizeOf } from './envelope.js'
+import type { Shelf } from './shelf.js'
+import type { Home } from './stored.js'
 
 /** Whose a package is, and who may withdraw it. */
 export interface Owner {
@@ -26,6 +28,7 @@ export interface Packages {
   /** The packages under a consent. */
   under(study: string, owner: Omit<Owner, 'participant'>): Promise<string[]>
   has(study: string, digest: string): Promise<boolean>
+  home(study: string, digest: string): Home
   remove(study: string, digest: string): Promise<void>
   /** Bytes of everything that is stored. */
   bytes(): Promise<number>
@@ -34,13 +37,13 @@ export interface Packages {
 export interface PackagesOptions {
   readonly places: Places
   readonly clearing: Clearing
+  readonly shelf: Shelf
   readonly sign: <Claims extends object>(study: string, claims: Claims) => Promise<Claims>
 }
 
-export function openPackages({ places, clearing, sign }: PackagesOptions): Packages {
+export function openPackages({ places, clearing, shelf, sign }: PackagesOptions): Packages {
   // A stored package never changes, so its receipt and its owner need be read only once.
   const sizes = new Map<string, number>()
-
   const owners = new Map<string, Owner>()
 
   const packages: Packages = {
@@ -49,7 +52,7 @@ export function openPackages({ places, clearing, sign }: PackagesOptions): Packa
       const made = join(places.staging(digest), `build-${randomBytes(6).toString('hex')}`)
       const receipt = await sign(study, receiptFor(envelope))
       try {
-        await arrange(envelope, places.staging(digest), made, receipt)
+        await arrange(shelf, envelope, places.staging(digest), made, receipt)
         const target = places.home(study, digest)
         await mkdir(dirname(target), { recursive: true, mode: 0o700 })
         // The one step that makes it stored.
@@ -85,9 +88,11 @@ export function openPackages({ places, clearing, sign }: PackagesOptions): Packa
     },
 
     digests: (study: string): Promise<string[]> => names(places.packages(study)),
+    home: shelf.home,
     has: (study: string, digest: string): Promise<boolean> => exists(places.home(study, digest)),
 
     async remove(study: string, digest: string): Promise<void> {
+      await shelf.remove(study, digest)
       await clearing.remove(places.home(study, digest))
       await syncFolder(places.packages(study))
       owners.delete(digest)
@@ -136,16 +141,16 @@ function receiptFor(envelope: Envelope): Receipt {
   }
 }
 
-// By paths instead of digests, and every name of it on the disk before it is anything.
-async function arrange({ parts }: Envelope, staging: string, made: string, receipt: Receipt): Promise<void> {
-  const folders = new Set([made])
-  for (const part of parts) {
-    const target = join(made, ...part.path.split('/'))
-    for (let at = dirname(target); at.length > made.length; at = dirname(at)) folders.add(at)
-    await mkdir(dirname(target), { recursive: true, mode: 0o700 })
-    await linkOrCopy(join(staging, 'parts', part.sha256), target)
-  }
+// Every name of it is on the disk before it is anything.
+async function arrange(
+  shelf: Shelf,
+  envelope: Envelope,
+  staging: string,
+  made: string,
+  receipt: Receipt,
+): Promise<void> {
+  await mkdir(made, { recursive: true, mode: 0o700 })
+  await shelf.bring(envelope, staging, made)
   await linkOrCopy(join(staging, 'manifest.json'), join(made, 'manifest.json'))
   await writeDurably(join(made, 'receipt.json'), `${JSON.stringify(receipt)}\n`)
-  for (const one of folders) await syncFolder(one)
 }

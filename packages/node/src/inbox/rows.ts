@@ -1,5 +1,4 @@
 import type { Manifest, PrivateKey } from '@s4s/core'
-import type { Places } from './disk.js'
 import type { Packages } from './packages.js'
 import type { Naming } from './pseudonyms.js'
 import { openStored } from './stored.js'
@@ -62,17 +61,16 @@ export interface Rows {
 }
 
 export interface RowsOptions {
-  readonly places: Places
   readonly packages: Packages
   readonly tombstones: Tombstones
   readonly openKeys: (study: string) => readonly PrivateKey[]
   readonly nameOf: Naming
 }
 
-export function openRows({ places, packages, tombstones, openKeys, nameOf }: RowsOptions): Rows {
+export function openRows({ packages, tombstones, openKeys, nameOf }: RowsOptions): Rows {
   // Of a package whose seal nobody here can open, how much there is and nothing more.
   const manifestAt = async (study: string, digest: string): Promise<Manifest | undefined> =>
-    openStored(places.home(study, digest), openKeys(study)).then(
+    openStored(packages.home(study, digest), openKeys(study)).then(
       ({ manifest }) => manifest,
       () => undefined,
     )

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import {
   type ConsentDocument,
   type Manifest,
@@ -22,15 +21,15 @@ export interface Unsealed {
 /**
  * Opens a sealed package.
  *
- * @param fileOf where a sealed part lies, by its SHA-256
+ * @param bytesOf a sealed part, by its SHA-256
  * @throws SmartError `SHARE_SEAL_INVALID`; Refusal `manifest`, `consent` when what is inside is no package
  */
 export async function unseal(
   sealed: SealedManifest,
   keys: readonly PrivateKey[],
-  fileOf: (sha256: string) => string,
+  bytesOf: (sha256: string) => Promise<Uint8Array>,
 ): Promise<Unsealed> {
-  const opened: OpenSeal = await openSeal(sealed, keys, (digest) => readFile(fileOf(digest)))
+  const opened: OpenSeal = await openSeal(sealed, keys, bytesOf)
   const manifest = readManifest(opened.manifestBytes)
   return Object.freeze({
     manifest,
@@ -51,10 +50,10 @@ export async function unseal(
 export async function checkSealed(
   sealed: SealedManifest,
   keys: readonly PrivateKey[],
-  fileOf: (sha256: string) => string,
+  bytesOf: (sha256: string) => Promise<Uint8Array>,
   now: number,
 ): Promise<ConsentDocument | undefined> {
-  const { manifest, read } = await unseal(sealed, keys, fileOf).catch((error: unknown) => {
+  const { manifest, read } = await unseal(sealed, keys, bytesOf).catch((error: unknown) => {
     if (error instanceof Refusal) throw new Refusal(error.word, { ...partOf(error), finding: 'manifest' })
     throw new Refusal('manifest', { part: sealed.parts[0]?.path ?? '', finding: 'seal' })
   })

@@ -1,12 +1,11 @@
-import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { mkdir, readdir } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RemovedPackage, WithdrawalReceipt } from '@s4s/core'
 import { writeDurably } from '../durable.js'
 import { parseJsonBytes } from '../json.js'
 import { exists, names, type Places, readIfThere, sha256 } from './disk.js'
 import { readEnvelope } from './envelope.js'
+import type { Home } from './stored.js'
 
 /** A file that was removed: what it was called and how large it was, and nothing that was in it. */
 export interface RemovedPart {
@@ -79,28 +78,13 @@ export function openTombstones(places: Places): Tombstones {
 }
 
 /** The files of a package as it was sent; of one that the disk has damaged, as they are. */
-export async function partsIn(folder: string): Promise<readonly RemovedPart[]> {
-  const manifest = await readIfThere(join(folder, 'manifest.json'))
+export async function partsIn(home: Home): Promise<readonly RemovedPart[]> {
+  const manifest = await readIfThere(join(home.folder, 'manifest.json'))
   try {
     return readEnvelope(manifest ?? new Uint8Array()).parts.map(({ sha256, size }) => ({ sha256, size }))
   } catch {
-    return digestsOf(folder)
+    return home.files()
   }
-}
-
-async function digestsOf(folder: string): Promise<RemovedPart[]> {
-  const entries = await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
-  const found: RemovedPart[] = []
-  for (const entry of entries.filter((one) => one.isFile())) {
-    const hash = createHash('sha256')
-    let size = 0
-    for await (const chunk of createReadStream(join(entry.parentPath, entry.name)) as AsyncIterable<Buffer>) {
-      hash.update(chunk)
-      size += chunk.length
-    }
-    found.push({ sha256: hash.digest('hex'), size })
-  }
-  return found
 }
 
 /** What a receipt says of a package that was removed. */

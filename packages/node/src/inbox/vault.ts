@@ -1,26 +1,17 @@
-import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { Lock, PrivateKey, Receipt, WithdrawalNotice, WithdrawalReceipt } from '@s4s/core'
-import { fileLock } from '../file-lock.js'
-import { openClearing } from './clearing.js'
+import type { PrivateKey, Receipt, WithdrawalNotice, WithdrawalReceipt } from '@s4s/core'
 import { maxConsentBytes } from './consent.js'
-import { keyIn, placesIn, sha256 } from './disk.js'
+import { sha256 } from './disk.js'
 import type { Duplicates } from './duplicates.js'
 import { type Envelope, readEnvelope, sizeOf } from './envelope.js'
-import { folderLists, openerIn } from './lists.js'
-import { openPackages } from './packages.js'
-import type { Naming } from './pseudonyms.js'
-import { openQuarantine, type QuarantineRow } from './quarantine.js'
-import { type Finding, Refusal } from './refusal.js'
+import { type HoldingsOptions, openHoldings } from './holdings.js'
+import type { QuarantineRow } from './quarantine.js'
+import { Refusal } from './refusal.js'
 import type { ExpectedPart } from './resumable.js'
-import { openRows, type PackageRow, type WithdrawalRow } from './rows.js'
-import type { SqlIndex } from './sql-index.js'
-import { sqlLists } from './sql-lists.js'
-import { openStaging } from './staging.js'
+import type { PackageRow, WithdrawalRow } from './rows.js'
 import type { StoredPackage } from './stored.js'
-import { openTombstones } from './tombstones.js'
 import { checkParts, type Fault, faultsOf, type Verification } from './verification.js'
-import { type Deletion, deletionIn, openWithdrawals } from './withdrawals.js'
+import { type Deletion, deletionIn } from './withdrawals.js'
 
 /** What an open upload still lacks, or the receipt when nothing is left to do. */
 export type Opened =
@@ -52,82 +43,25 @@ export interface Vault {
   stored(study: string, keys?: readonly PrivateKey[]): AsyncIterable<StoredPackage>
 }
 
-export interface VaultOptions {
-  readonly folder: string
+export interface VaultOptions extends HoldingsOptions {
   readonly maxBytes: number
   readonly quotaBytes: number
-  /** How long what failed verification is kept, in milliseconds. */
-  readonly quarantineFor: number
-  readonly onQuarantined: (study: string, digest: string, finding: Finding) => Promise<void>
-  /** Signs what a study acknowledges; without a key of the study it stays as it is. */
-  readonly sign: <Claims extends object>(study: string, claims: Claims) => Promise<Claims>
-  /** What a study team sees in place of a participant's name. */
-  readonly nameOf: Naming
-  readonly studies: readonly string[]
-  /** Where the lists come from; without it from the folder. */
-  readonly index?: SqlIndex
-  /** Told when the index falls behind the folder. */
-  readonly onBehind: () => void
-  /** Keys that open the sealed packages of a study. */
-  readonly openKeys: (study: string) => readonly PrivateKey[]
 }
 
 export function openVault(options: VaultOptions): Vault {
-  const { folder, maxBytes, quotaBytes, quarantineFor, sign, openKeys, nameOf } = options
-  const places = placesIn(folder)
-  const lock: Lock = fileLock(join(folder, 'locks'))
-  // Whoever completes and whoever withdraws under one consent take turns, also over processes.
-  const turn = <T>(study: string, consent: string, work: () => Promise<T>): Promise<T> =>
-    lock(`${study}/${consent}`, work)
-  const clearing = openClearing(folder)
-  const quarantine = openQuarantine({ places, clearing, keepFor: quarantineFor })
-  const staging = openStaging({
-    places,
-    clearing,
-    async setAside(envelope: Envelope, refusal: Refusal) {
-      await quarantine.setAside(envelope, refusal)
-      await options.onQuarantined(envelope.study, envelope.digest, refusal.finding ?? 'manifest')
-    },
-  })
-  const packages = openPackages({ places, clearing, sign })
-  const tombstones = openTombstones(places)
-  const rows = openRows({ places, packages, tombstones, openKeys, nameOf })
-  const opener = openerIn(places, openKeys)
-  const inFolder = folderLists(rows, opener)
-  const lists = options.index
-    ? sqlLists({
-        ...{ index: options.index, rows, folder: inFolder, opener },
-        ...{ studies: options.studies, onBehind: options.onBehind },
-        namingOf: (study) => sha256(nameOf(study, '')),
-        markKey: () => lock('marks', () => keyIn(places.markKey)),
-        async withPackage<T>(study: string, digest: string, work: () => Promise<T>): Promise<T> {
-          const owner = (await packages.owner(study, digest)) ?? (await tombstones.find(study, digest))
-          return owner ? turn(study, owner.consent, work) : work()
-        },
-      })
-    : inFolder
-  const { changed } = lists
-  const withdrawals = openWithdrawals({
-    ...{ places, tombstones, packages, staging, quarantine, turn, changed, sign },
-  })
+  const { maxBytes, quotaBytes, openKeys, nameOf } = options
+  const holdings = openHoldings(options)
+  const { places, lock, turn, clearing, staging, quarantine, packages } = holdings
+  const { tombstones, withdrawals, lists, opener } = holdings
 
   let beginning: Promise<void> | undefined
   /** What a process that was killed left undone is done before anything else. */
   const ready = (): Promise<void> => {
-    beginning ??= begin().catch((error: unknown) => {
+    beginning ??= holdings.begin().catch((error: unknown) => {
       beginning = undefined
       throw error
     })
     return beginning
-  }
-
-  const begin = async (): Promise<void> => {
-    await mkdir(folder, { recursive: true, mode: 0o700 })
-    await clearing.finish()
-    await staging.sweep()
-    await quarantine.sweep()
-    await withdrawals.finish()
-    lists.begin()
   }
 
   const used = async (except: string): Promise<number> =>
@@ -196,7 +130,7 @@ export function openVault(options: VaultOptions): Vault {
           const agreed = await checkParts(envelope, join(places.staging(digest), 'parts'), openKeys(study))
           if (agreed?.sharing === 'once') await checkOnlyOne(envelope)
           const receipt = await packages.moveIn(envelope)
-          await changed(study, digest)
+          await lists.changed(study, digest)
           await staging.discard(digest).catch(() => {})
           await quarantine.remove(study, digest).catch(() => {})
           return { created: true, receipt }
@@ -235,7 +169,7 @@ export function openVault(options: VaultOptions): Vault {
       if (!/^[0-9a-f]{64}$/.test(digest)) return of([{ path: '', fault: 'unknown' }])
       for (const study of studies) {
         if (await packages.has(study, digest))
-          return of(await faultsOf(places.home(study, digest), digest, openKeys(study)))
+          return of(await faultsOf(packages.home(study, digest), digest, openKeys(study)))
       }
       return of([{ path: '', fault: 'unknown' }])
     },

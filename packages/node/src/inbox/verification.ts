@@ -1,3 +1,4 @@
+import { createReadStream } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { ConsentDocument, Manifest, PrivateKey } from '@s4s/core'
@@ -9,7 +10,7 @@ import { kindOf } from './manifest.js'
 import { inspectPart } from './parts.js'
 import { Refusal } from './refusal.js'
 import { checkSealed } from './sealed.js'
-import { openStored } from './stored.js'
+import { type Home, openStored, wholeOf } from './stored.js'
 
 /** What is wrong with a stored package. */
 export interface Fault {
@@ -23,6 +24,8 @@ export interface Verification {
   readonly ok: boolean
   readonly faults: readonly Fault[]
 }
+
+const piece = { highWaterMark: 256 * 1024 }
 
 /**
  * Holds the parts of an upload, which lie in a folder by their digests, against its manifest.
@@ -38,7 +41,7 @@ export async function checkParts(
   const damaged: string[] = []
   for (const part of parts) {
     const kind = manifest ? kindOf(part) : ({ kind: 'attachment' } as const)
-    const finding = await inspectPart(join(folder, part.sha256), part, kind)
+    const finding = await inspectPart(createReadStream(join(folder, part.sha256), piece), part, kind)
     if (finding === 'content') throw new Refusal('manifest', { part: part.path, finding: 'content' })
     if (finding === 'digest') damaged.push(part.sha256)
   }
@@ -46,7 +49,7 @@ export async function checkParts(
     if (manifest)
       return checkConsent(await readFile(join(folder, manifest.consent.sha256)), manifest, Date.now())
     if (sealed && keys.length > 0)
-      return checkSealed(sealed, keys, (digest) => join(folder, digest), Date.now())
+      return checkSealed(sealed, keys, (digest) => readFile(join(folder, digest)), Date.now())
     return undefined
   }
   // It was whole when it arrived, so the disk has changed it: the sender still has it.
@@ -55,11 +58,8 @@ export async function checkParts(
 }
 
 /** Reads a stored package again, and says what is no longer as it was sent. */
-export async function faultsOf(
-  folder: string,
-  digest: string,
-  keys: readonly PrivateKey[],
-): Promise<Fault[]> {
+export async function faultsOf(home: Home, digest: string, keys: readonly PrivateKey[]): Promise<Fault[]> {
+  const { folder } = home
   const bytes = await readIfThere(join(folder, 'manifest.json'))
   if (!bytes) return [{ path: 'manifest.json', fault: 'missing' }]
   const envelope = envelopeOf(bytes)
@@ -68,16 +68,14 @@ export async function faultsOf(
   const faults: Fault[] = []
   for (const part of envelope.parts) {
     const kind = manifest ? kindOf(part) : ({ kind: 'attachment' } as const)
-    const finding = await inspectPart(join(folder, ...part.path.split('/')), part, kind).catch(
-      () => 'missing' as const,
-    )
+    const finding = await inspectPart(home.read(part.path), part, kind).catch(() => 'missing' as const)
     if (finding !== 'ok') faults.push({ path: part.path, fault: finding })
   }
   if (sealed && keys.length > 0 && faults.length === 0) {
-    const inside = await openStored(folder, keys).catch(() => undefined)
+    const inside = await openStored(home, keys).catch(() => undefined)
     if (!inside) faults.push({ path: 'manifest.json', fault: 'content' })
   }
-  const agreed = await readIfThere(join(folder, 'consent.json'))
+  const agreed = manifest && (await wholeOf(home.read('consent.json')).catch(() => undefined))
   const whole = !faults.some(({ path }) => path === 'consent.json')
   if (agreed && manifest && whole && !covers(agreed, manifest)) {
     faults.push({ path: 'consent.json', fault: 'consent' })

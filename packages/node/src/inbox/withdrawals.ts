@@ -82,7 +82,7 @@ export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
     for (const one of held.filter((other) => other !== digest)) {
       const stone = await tombstones.find(study, one)
       if (!stone || (deleted && !stone.receipt.deleted)) {
-        const parts = deleted ? await partsIn(places.home(study, one)) : []
+        const parts = deleted ? await partsIn(packages.home(study, one)) : []
         const removed = deleted ? { removed: [removedOf(one, parts)] } : {}
         await bury(study, one, owner, { digest: one, at, deleted, ...removed }, parts)
       }
@@ -94,7 +94,7 @@ export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
       if (earlier.receipt.deleted) await remove(study, digest)
       return earlier.receipt
     }
-    const parts = deleted && held.includes(digest) ? await partsIn(places.home(study, digest)) : []
+    const parts = deleted && held.includes(digest) ? await partsIn(packages.home(study, digest)) : []
     const others = deleted ? await removedUnder(study, digest, owner) : []
     const own = held.includes(digest) ? [removedOf(digest, parts)] : []
     const word = { digest, at, deleted, ...(deleted ? { removed: [...own, ...others] } : {}) }
