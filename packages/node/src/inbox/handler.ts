@@ -84,10 +84,17 @@ export function openHandler(options: HandlerOptions): (request: Request) => Prom
     return json(200, { keys: [signer.publicKey] })
   }
 
-  const list: Step = async (request, [study = '']) => {
+  const lists: Readonly<Record<string, (study: string) => Promise<unknown>>> = {
+    packages: vault.rows,
+    withdrawals: vault.withdrawals,
+    quarantine: vault.quarantined,
+    duplicates: vault.duplicates,
+  }
+
+  const list: Step = async (request, [study = '', name = '']) => {
     if (keys.sees(bearerOf(request)) !== study) throw new Refusal('key')
     await audit({ event: 'listed', study })
-    return json(200, await vault.rows(study))
+    return json(200, await lists[name]?.(study))
   }
 
   const status: Step = async (request) => {
@@ -115,7 +122,7 @@ export function openHandler(options: HandlerOptions): (request: Request) => Prom
     [/^\/uploads\/[0-9a-f]{64}-[0-9a-f]{64}$/, { HEAD: piece, PATCH: piece }],
     [/^\/withdrawals$/, { POST: withdrawal }],
     [/^\/studies\/([A-Za-z0-9._-]{1,64})\/keys$/, { GET: publicKeys }],
-    [/^\/studies\/([A-Za-z0-9._-]{1,64})\/packages$/, { GET: list }],
+    [/^\/studies\/([A-Za-z0-9._-]{1,64})\/(packages|withdrawals|quarantine|duplicates)$/, { GET: list }],
     [/^\/?$/, { GET: status, POST: status }],
   ]
 

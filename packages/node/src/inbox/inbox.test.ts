@@ -474,9 +474,20 @@ test('the team sees its packages with its own key only, and nothing of the recor
   const answer = await send('GET', '/studies/sleep/packages', { key: teamKey })
   expect(answer.status).toBe(200)
   expect(answer.body).toEqual(await inbox.packages('sleep'))
-  for (const wrong of [key, 'team-key-heart', 'x']) {
-    expect((await send('GET', '/studies/sleep/packages', { key: wrong })).status, wrong).toBe(401)
-  }
+  const lists = ['packages', 'withdrawals', 'quarantine', 'duplicates']
+  for (const list of lists)
+    for (const wrong of [key, 'team-key-heart', 'x'])
+      expect((await send('GET', `/studies/sleep/${list}`, { key: wrong })).status, wrong).toBe(401)
+  await withdraw(made)
+  const bodies = await Promise.all(
+    lists.map(async (one) => (await send('GET', `/studies/sleep/${one}`, { key: teamKey })).body),
+  )
+  expect(bodies).toEqual([
+    await inbox.packages('sleep'),
+    await inbox.withdrawals('sleep'),
+    [],
+    { hints: [], counts: {}, unread: [] },
+  ])
   expect(JSON.stringify(answer.body)).not.toContain('Canary')
   expect(await inbox.packages('unheard-of')).toEqual([])
 })

@@ -26,6 +26,7 @@ import { nodePlatform } from '../platform.js'
 import { type Served, serve } from '../serve.js'
 import { type Child, startChild } from '../test-support/child.js'
 import { createInbox, createStudyKeys, type Inbox, type InboxStudy } from './index.js'
+import { makePackage } from './test-support/make-package.js'
 import { atATime, mutationOf, randomFrom } from './test-support/mutation.js'
 
 const key = 'study-key-sleep'
@@ -330,6 +331,40 @@ test('F19 what is sealed is held against the consent as well: one that covers le
   expect(await inbox.packages('sleep')).toEqual([])
   expect(await inbox.quarantined('sleep')).toMatchObject([{ digest: sealed.digest, reason: 'seal' }])
 })
+
+test.each([
+  [
+    'does not cover what is inside',
+    { consent: { dataClasses: ['Patient'] } },
+    'consent-narrow',
+    'consent.json',
+  ],
+  [
+    'covers a part that holds something else',
+    { parts: { 'records/01/Condition-0001.ndjson': '{"resourceType":"Goal"}\n\n' } },
+    'content',
+    'records/01/Condition-0001.ndjson',
+  ],
+])(
+  'F5 F19 a sealed package whose consent %s is set aside by the part’s name, as is its reason',
+  async (_, wanted, reason, part) => {
+    const { inbox, url } = await open(keys.inbox)
+    const { digest, bytes, manifest, parts } = makePackage(wanted)
+    const bytesOf = (text: string) => () => new TextEncoder().encode(text)
+    const pack = {
+      ...{ digest, manifest, manifestBytes: bytesOf(bytes)() },
+      parts: manifest.parts.map((one) => ({ ...one, open: bytesOf(parts.get(one.path) as string) })),
+    }
+    const study = studyAt(url)
+    const sealed = await seal(pack, { to: keys.study.sealTo, consent: consentTo(study) })
+    await expect(httpDelivery({ url, key }).deliver(sealed)).rejects.toMatchObject({ code: 'SHARE_REFUSED' })
+    const [row] = await inbox.quarantined('sleep')
+    expect(row).toMatchObject({ digest, reason, part })
+    // Without a consent that covers it, not even what is sealed.
+    expect(row?.bytes === 0).toBe(reason === 'consent-narrow')
+    expect(await inbox.packages('sleep')).toEqual([])
+  },
+)
 
 test('F19 a seal that opens with none of the study’s keys is set aside, whole and sealed', async () => {
   const { inbox, url } = await open(keys.inbox)
