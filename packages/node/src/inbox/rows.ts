@@ -2,7 +2,7 @@ import type { Manifest, PrivateKey } from '@s4s/core'
 import type { Packages } from './packages.js'
 import type { Naming } from './pseudonyms.js'
 import { openStored } from './stored.js'
-import { removedOf, type Tombstone, type Tombstones } from './tombstones.js'
+import { removedIn, type Tombstone, type Tombstones } from './tombstones.js'
 
 /** One package, as the study team sees it. Nothing of the record is in it. */
 export interface PackageRow {
@@ -130,7 +130,7 @@ export function openRows({ packages, tombstones, openKeys, nameOf }: RowsOptions
 
   const withdrawalOf = (study: string, stone: Tombstone): WithdrawalRow => {
     const { digest, consent, receipt } = stone
-    const { parts, bytes } = removedOf(digest, stone.parts)
+    const { parts, bytes } = removedIn(stone)
     const participant = nameOf(study, stone.participant)
     const removed = Object.freeze({ parts, bytes })
     return Object.freeze({ digest, participant, consent, at: receipt.at, deleted: receipt.deleted, removed })

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { RemovedPackage, WithdrawalReceipt } from '@s4s/core'
-import { writeDurably } from '../durable.js'
+import { isNoSpace, writeDurably } from '../durable.js'
 import { parseJsonBytes } from '../json.js'
 import { exists, names, type Places, readIfThere, sha256 } from './disk.js'
 import { readEnvelope } from './envelope.js'
@@ -32,8 +32,8 @@ export interface Tombstone {
 
 /** What stands for packages that are gone or may grow no more. */
 export interface Tombstones {
-  /** Writes what keeps a package from coming back. */
-  put(stone: Tombstone): Promise<void>
+  /** Writes what keeps a package from coming back. False when there was no room for the list of its parts. */
+  put(stone: Tombstone): Promise<boolean>
   find(study: string, digest: string): Promise<Tombstone | undefined>
   all(study: string): Promise<Tombstone[]>
   digests(study: string): Promise<string[]>
@@ -44,11 +44,20 @@ export interface Tombstones {
 
 export function openTombstones(places: Places): Tombstones {
   const tombstones: Tombstones = {
-    async put(stone: Tombstone): Promise<void> {
+    async put(stone: Tombstone): Promise<boolean> {
       const { study, digest, consent, withdrawalCommitment } = stone
+      const write = (said: Tombstone): Promise<void> =>
+        writeDurably(places.grave(study, digest), `${JSON.stringify(said)}\n`)
       await mkdir(places.graves(study), { recursive: true, mode: 0o700 })
       await writeDurably(places.consentMark(study, consent, withdrawalCommitment), '')
-      await writeDurably(places.grave(study, digest), `${JSON.stringify(stone)}\n`)
+      try {
+        await write(stone)
+        return true
+      } catch (error) {
+        if (!isNoSpace(error) || stone.parts.length === 0) throw error
+        await write({ ...stone, parts: [] })
+        return false
+      }
     },
 
     async find(study: string, digest: string): Promise<Tombstone | undefined> {
@@ -96,4 +105,9 @@ export function removedOf(digest: string, parts: readonly RemovedPart[]): Remove
     bytes: parts.reduce((sum, { size }) => sum + size, 0),
     partsDigest: sha256(lines.join('')),
   }
+}
+
+/** What a tombstone says was removed, as its receipt has it. */
+export function removedIn({ digest, parts, receipt }: Tombstone): RemovedPackage {
+  return receipt.removed?.find((one) => one.digest === digest) ?? removedOf(digest, parts)
 }

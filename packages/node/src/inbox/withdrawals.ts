@@ -6,7 +6,14 @@ import type { Owner, Packages } from './packages.js'
 import type { Quarantine } from './quarantine.js'
 import { Refusal } from './refusal.js'
 import type { Staging } from './staging.js'
-import { partsIn, type RemovedPart, removedOf, type Tombstone, type Tombstones } from './tombstones.js'
+import {
+  partsIn,
+  type RemovedPart,
+  removedIn,
+  removedOf,
+  type Tombstone,
+  type Tombstones,
+} from './tombstones.js'
 
 /** Withdrawals: who may, what goes, and what keeps it from coming back. */
 export interface Withdrawals {
@@ -38,6 +45,7 @@ export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
     (await tombstones.find(study, digest)) ??
     (await quarantine.owner(study, digest))
 
+  // The tombstone first, as it keeps the package from coming back; what a kill leaves is removed at the next start.
   const bury = async (
     study: string,
     digest: string,
@@ -49,7 +57,7 @@ export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
     const known =
       (await packages.receipt(study, digest).catch(() => undefined)) ?? (await tombstones.find(study, digest))
     const receipt: WithdrawalReceipt = await sign(study, { id: `withdrawal-${randomUUID()}`, ...word })
-    await tombstones.put({
+    const stone: Tombstone = {
       format: 's4s-tombstone/1',
       ...{ digest, study, participant, consent, withdrawalCommitment },
       receivedAt: known?.receivedAt ?? '',
@@ -57,7 +65,12 @@ export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
       bytes: known?.bytes ?? 0,
       parts,
       receipt,
-    })
+    }
+    const whole = await tombstones.put(stone)
+    if (word.deleted) await remove(study, digest)
+    // There is room now, where the package was.
+    if (!whole) await tombstones.put(stone).catch(() => {})
+    await changed(study, digest)
     return receipt
   }
 
@@ -67,6 +80,9 @@ export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
     if (await packages.has(study, digest)) throw new Error('a package that was withdrawn is still there')
   }
 
+  const partsOf = async (study: string, digest: string, held: boolean): Promise<readonly RemovedPart[]> =>
+    held ? partsIn(packages.home(study, digest)) : []
+
   // The one that was asked about comes last: without its tombstone the same notice does all of it again.
   const end = async (
     study: string,
@@ -75,39 +91,33 @@ export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
     ask: 'stop' | 'delete',
   ): Promise<WithdrawalReceipt> => {
     const deleted = ask === 'delete'
+    const at = new Date().toISOString()
     const earlier = await tombstones.find(study, digest)
     const held = await packages.under(study, owner)
-    const said = earlier !== undefined && (earlier.receipt.deleted || !deleted)
-    const at = new Date().toISOString()
     for (const one of held.filter((other) => other !== digest)) {
       const stone = await tombstones.find(study, one)
-      if (!stone || (deleted && !stone.receipt.deleted)) {
-        const parts = deleted ? await partsIn(packages.home(study, one)) : []
+      if (stone?.receipt.deleted) await remove(study, one)
+      else if (!stone || deleted) {
+        const parts = await partsOf(study, one, deleted)
         const removed = deleted ? { removed: [removedOf(one, parts)] } : {}
         await bury(study, one, owner, { digest: one, at, deleted, ...removed }, parts)
       }
-      if (deleted) await remove(study, one)
-      await changed(study, one)
     }
     // Said again, or said less than before.
-    if (said) {
+    if (earlier && (earlier.receipt.deleted || !deleted)) {
       if (earlier.receipt.deleted) await remove(study, digest)
       return earlier.receipt
     }
-    const parts = deleted && held.includes(digest) ? await partsIn(packages.home(study, digest)) : []
-    const others = deleted ? await removedUnder(study, digest, owner) : []
+    const parts = await partsOf(study, digest, deleted && held.includes(digest))
     const own = held.includes(digest) ? [removedOf(digest, parts)] : []
-    const word = { digest, at, deleted, ...(deleted ? { removed: [...own, ...others] } : {}) }
-    const receipt = await bury(study, digest, owner, word, parts)
-    if (deleted) await remove(study, digest)
-    await changed(study, digest)
-    return receipt
+    const removed = deleted ? { removed: [...own, ...(await removedUnder(study, digest, owner))] } : {}
+    return bury(study, digest, owner, { digest, at, deleted, ...removed }, parts)
   }
 
   const removedUnder = async (study: string, digest: string, owner: Owner) =>
     (await tombstones.all(study))
       .filter((stone) => stone.receipt.deleted && stone.digest !== digest && isOf(stone, owner))
-      .map((stone) => removedOf(stone.digest, stone.parts))
+      .map(removedIn)
 
   return Object.freeze({
     async withdraw(study: string, notice: WithdrawalNotice): Promise<WithdrawalReceipt> {
