@@ -5,7 +5,8 @@ import { defineConfig } from 'vitest/config'
 const conditions = ['@s4s/source', 'module']
 const fromSource = {
   resolve: { conditions },
-  ssr: { resolve: { conditions, externalConditions: ['@s4s/source'] } },
+  // Node is no bundler: `module` would have it load files that some packages have for those only.
+  ssr: { resolve: { conditions: ['@s4s/source'], externalConditions: ['@s4s/source'] } },
 }
 
 const project = (name: string, include: string[], environment: 'node' | 'happy-dom' = 'node') => ({

@@ -114,6 +114,7 @@ export {
   type DeliveryProgress,
   httpDelivery,
   type PartUpload,
+  type RemovedPackage,
   type WithdrawalNotice,
   type WithdrawalReceipt,
 } from './study/delivery.js'

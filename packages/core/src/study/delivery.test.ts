@@ -11,7 +11,12 @@ import { memoryReader, pageOf } from '../record/memory-reader.js'
 import type { PatientRecord } from '../record/record.js'
 import { sha256 } from '../util/bytes.js'
 import { type ConsentRecord, recordConsent } from './consent.js'
-import { type DeliveryProgress, httpDelivery } from './delivery.js'
+import {
+  checkWithdrawalReceipt,
+  type DeliveryProgress,
+  httpDelivery,
+  type WithdrawalNotice,
+} from './delivery.js'
 import { createPackage, type Manifest } from './package.js'
 import { type Share, share } from './share.js'
 import { defineStudy, type Study } from './study.js'
@@ -474,6 +479,19 @@ test('T72 a withdrawal deletes at the study, and the same package cannot come ba
   expect(inbox.stored.size).toBe(0)
   await expect(send()).rejects.toEqual(failing('SHARE_WITHDRAWN'))
   expect((await withdraw(shared, { deliver })).complete).toBe(true)
+})
+
+test('T72 a receipt says which packages were removed, and one that says so in another way is none', () => {
+  const digest = 'd'.repeat(64)
+  const notice = { digest } as WithdrawalNotice
+  const removed = [{ digest, parts: 2, bytes: 10, partsDigest: 'e'.repeat(64) }]
+  const receipt = { id: 'w', digest, at: '2026-01-02T03:04:05Z', deleted: true, removed }
+  expect(checkWithdrawalReceipt(receipt, notice)).toEqual(receipt)
+  const others = [{ parts: -1 }, { bytes: '10' }, { digest: 'x' }, { partsDigest: undefined }]
+  for (const wrong of ['all', 7, {}, [null], ...others.map((change) => [{ ...removed[0], ...change }])])
+    expect(() => checkWithdrawalReceipt({ ...receipt, removed: wrong }, notice)).toThrow(
+      failing('SHARE_RECEIPT_INVALID'),
+    )
 })
 
 test('T72 a notice is repeated until it is heard, and its failure is a row', async () => {

@@ -2,7 +2,7 @@ import { ambientClock, ambientCrypto, ambientFetch } from '../ambient.js'
 import { SmartError } from '../errors.js'
 import type { Platform } from '../ports.js'
 import { backoff, pool, retryAfterSeconds } from '../util/async.js'
-import { sha256 } from '../util/bytes.js'
+import { base64, sha256 } from '../util/bytes.js'
 import { isObject, parseJson, stringAt, stringsAt } from '../util/json.js'
 import { Secret } from '../util/secret.js'
 import { tell } from '../util/tell.js'
@@ -34,12 +34,26 @@ export interface WithdrawalNotice {
   readonly key: string
 }
 
+/** What a study says it removed of one package. */
+export interface RemovedPackage {
+  /** The package's digest. */
+  readonly digest: string
+  /** How many files, as they were sent. */
+  readonly parts: number
+  /** Their bytes together. */
+  readonly bytes: number
+  /** SHA-256, hexadecimal, over a line `<sha256> <size>` of each file, sorted, each with its line end. */
+  readonly partsDigest: string
+}
+
 /** The study's word that it has heard. */
 export interface WithdrawalReceipt {
   readonly id: string
   readonly digest: string
   readonly at: string
   readonly deleted: boolean
+  /** Every package of the consent that was removed, when the study says so. */
+  readonly removed?: readonly RemovedPackage[]
   /** What the study signed, as a compact JWS. */
   readonly signature?: string
 }
@@ -147,8 +161,9 @@ async function deliver(
   report: Report,
 ): Promise<Receipt> {
   const total = pack.parts.length
+  const manifestMessage = await messageWithDigest(inbox, pack.manifestBytes)
   for (let round = 0; round < rounds; round++) {
-    const opened = await send(inbox, 'packages', { method: 'POST', json: pack.manifestBytes }, signal)
+    const opened = await send(inbox, 'packages', manifestMessage, signal)
     if (opened.status === 200) {
       report({ done: total, total })
       return receiptIn(opened, pack)
@@ -253,11 +268,46 @@ export function checkWithdrawalReceipt(value: unknown, notice: WithdrawalNotice)
     throw new SmartError('SHARE_RECEIPT_INVALID', 'the receipt does not match the notice of withdrawal')
   }
   const signature = stringAt(value, 'signature')
-  return Object.freeze({ id, digest, at, deleted, ...(signature === undefined ? {} : { signature }) })
+  return Object.freeze({
+    ...{ id, digest, at, deleted },
+    ...removedIn(value),
+    ...(signature === undefined ? {} : { signature }),
+  })
+}
+
+// In the order of its names, as it was signed.
+function removedIn(value: unknown): { readonly removed?: readonly RemovedPackage[] } {
+  const removed = isObject(value) ? value.removed : undefined
+  if (removed === undefined) return {}
+  const isCount = (count: unknown): boolean => Number.isSafeInteger(count) && (count as number) >= 0
+  const isDigest = (text: string | undefined): boolean => /^[0-9a-f]{64}$/.test(text ?? '')
+  const isRemoved = (one: unknown): one is RemovedPackage =>
+    isObject(one) &&
+    isDigest(stringAt(one, 'digest')) &&
+    isDigest(stringAt(one, 'partsDigest')) &&
+    isCount(one.parts) &&
+    isCount(one.bytes)
+  if (!Array.isArray(removed) || !removed.every(isRemoved))
+    throw new SmartError('SHARE_RECEIPT_INVALID', 'the receipt does not say what was removed')
+  return {
+    removed: Object.freeze(
+      removed.map(({ digest, parts, bytes, partsDigest }) =>
+        Object.freeze({ digest, parts, bytes, partsDigest }),
+      ),
+    ),
+  }
+}
+
+// A manifest that was changed on its way would be another package, and as good a one.
+async function messageWithDigest({ platform }: Inbox, json: Uint8Array): Promise<Message> {
+  const bytes = await platform.crypto.subtle.digest('SHA-256', json as Uint8Array<ArrayBuffer>)
+  return { method: 'POST', json, digest: `sha-256=:${base64(new Uint8Array(bytes))}:` }
 }
 
 interface Message {
   readonly method: 'POST' | 'PUT'
+  /** @see https://www.rfc-editor.org/rfc/rfc9530#section-2 */
+  readonly digest?: string
   readonly json?: Uint8Array
   readonly bytes?: Uint8Array
 }
@@ -316,7 +366,11 @@ function requestOf(
     url: join(inbox.url, path),
     within: [inbox.url],
     method: message.method,
-    headers: { accept: 'application/json', ...(body ? { 'content-type': contentType } : {}) },
+    headers: {
+      accept: 'application/json',
+      ...(body ? { 'content-type': contentType } : {}),
+      ...(message.digest === undefined ? {} : { 'content-digest': message.digest }),
+    },
     bearer: inbox.key,
     maxBytes: 8 * 1024 * 1024,
     idleTimeout: patience,

@@ -83,7 +83,7 @@ export interface Package {
   readonly manifestBytes: Uint8Array<ArrayBuffer>
   readonly parts: readonly PackagePart[]
   /** For the participant: what each record gave, in the order of the manifest's sources. It is not sent. */
-  readonly given: readonly Given[]
+  readonly given?: readonly Given[]
   /** True when `manifestBytes` and `parts` are sealed: only the study can read them. */
   readonly sealed?: true
 }

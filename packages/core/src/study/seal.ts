@@ -82,7 +82,7 @@ export async function seal(
     manifest: pack.manifest,
     manifestBytes: encode(JSON.stringify(manifest)),
     parts: Object.freeze(parts),
-    given: pack.given,
+    ...(pack.given ? { given: pack.given } : {}),
     sealed: true,
   })
 }

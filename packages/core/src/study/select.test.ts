@@ -189,7 +189,7 @@ test('F13 what is withheld as sensitive is in no number that the study reads', a
   expect(JSON.stringify(manifest)).not.toContain('sensitive')
   for (const { dataClass, count, queries } of manifest.sources[0]?.completeness ?? []) {
     expect(queries).toEqual([])
-    expect(count, dataClass).toBe(told[0]?.shared[dataClass] ?? 0)
+    expect(count, dataClass).toBe(told?.[0]?.shared[dataClass] ?? 0)
   }
 })
 

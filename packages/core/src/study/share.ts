@@ -162,7 +162,7 @@ async function send(pack: Package, options: ShareOptions): Promise<Receipt> {
 
 function withheldOf(pack: Package): Withheld[] {
   const rows = new Map<string, Withheld>()
-  for (const row of pack.given.flatMap((one) => one.withheld)) {
+  for (const row of (pack.given ?? []).flatMap((one) => one.withheld)) {
     const key = `${row.reason} ${row.dataClass}`
     rows.set(key, Object.freeze({ ...row, count: row.count + (rows.get(key)?.count ?? 0) }))
   }
@@ -171,7 +171,7 @@ function withheldOf(pack: Package): Withheld[] {
 
 function sourcesOf(pack: Package): SharedSource[] {
   return pack.manifest.sources.map(({ provider, connection, collectedAt }, index) => {
-    const counts = Object.entries(pack.given[index]?.shared ?? {}).map(([dataClass, count]) =>
+    const counts = Object.entries(pack.given?.[index]?.shared ?? {}).map(([dataClass, count]) =>
       Object.freeze({ dataClass, count }),
     )
     return Object.freeze({

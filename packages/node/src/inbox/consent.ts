@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { ConsentDocument, Manifest } from '@s4s/core'
 import { isObject, parseJsonBytes } from '../json.js'
-import { Refusal } from './refusal.js'
+import { type Finding, Refusal } from './refusal.js'
 
 /** Most bytes of a consent with its text. */
 export const maxConsentBytes: number = 4 * 1024 * 1024
@@ -14,9 +14,10 @@ export const maxConsentBytes: number = 4 * 1024 * 1024
  */
 export function checkConsent(bytes: Uint8Array, manifest: Manifest, now: number): ConsentDocument {
   const consent = parseJsonBytes(bytes)
-  if (!isObject(consent) || !isDocument(consent)) throw refused()
+  if (!isObject(consent) || !isDocument(consent)) throw refused('consent-altered')
   const { digest, ...signed } = consent
-  if (createHash('sha256').update(JSON.stringify(signed)).digest('hex') !== digest) throw refused()
+  if (createHash('sha256').update(JSON.stringify(signed)).digest('hex') !== digest)
+    throw refused('consent-altered')
   const right =
     consent.id === manifest.consent.id &&
     consent.version === manifest.consent.version &&
@@ -24,15 +25,16 @@ export function checkConsent(bytes: Uint8Array, manifest: Manifest, now: number)
     consent.study.title === manifest.study.title &&
     consent.participant === manifest.participant &&
     consent.withdrawalCommitment === manifest.withdrawalCommitment
-  if (!right) throw refused()
-  if (!(Date.parse(consent.givenAt) <= now + clockSkew)) throw refused()
-  if (consent.expiresAt !== undefined && !(Date.parse(consent.expiresAt) > now)) throw refused()
+  if (!right) throw refused('consent-other')
+  if (!(Date.parse(consent.givenAt) <= now + clockSkew)) throw refused('consent-not-yet')
+  if (consent.expiresAt !== undefined && !(Date.parse(consent.expiresAt) > now))
+    throw refused('consent-expired')
   const agreed = new Set(consent.dataClasses)
   const claimed = manifest.sources.flatMap(({ plan, completeness }) => [
     ...plan.classes,
     ...completeness.map((row) => row.dataClass),
   ])
-  if (!claimed.every((name) => agreed.has(name))) throw refused()
+  if (!claimed.every((name) => agreed.has(name))) throw refused('consent-narrow')
   return consent
 }
 
@@ -61,4 +63,4 @@ function isDocument(value: Record<string, unknown>): value is Record<string, unk
   )
 }
 
-const refused = (): Refusal => new Refusal('consent', { part: 'consent.json' })
+const refused = (finding: Finding): Refusal => new Refusal('consent', { part: 'consent.json', finding })

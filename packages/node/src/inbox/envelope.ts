@@ -65,3 +65,7 @@ function sealedEnvelope(sealed: SealedManifest): Envelope {
     sealed,
   }
 }
+
+/** Bytes of all parts. */
+export const sizeOf = ({ parts }: Pick<Envelope, 'parts'>): number =>
+  parts.reduce((sum, part) => sum + part.size, 0)

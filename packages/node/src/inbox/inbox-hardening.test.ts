@@ -116,6 +116,34 @@ test.skipIf(!canMount)(
 )
 
 test.skipIf(!canMount)(
+  'F17 a package of very many files is withdrawn from a full disk too, and its proof lists all of them (skipped where this user cannot mount)',
+  async () => {
+    mount('8m')
+    try {
+      const { inbox, url } = await start()
+      // The same bytes under many names arrive once.
+      const files = Array.from({ length: 4000 }, (_, n) => [`records/01/attachments/a${n}`, 'x'] as const)
+      const made = makePackage({ parts: Object.fromEntries(files) })
+      expect((await call(url, 'POST', '/packages', made.bytes)).status).toBe(201)
+      for (const text of new Set(made.parts.values())) expect((await put(url, made, text)).status).toBe(204)
+      expect((await call(url, 'POST', `/packages/${made.digest}/complete`)).status).toBe(201)
+      await fillDisk()
+      const answer = await withdraw(url, made)
+      expect([answer.status, await answer.json()]).toMatchObject([
+        200,
+        { deleted: true, removed: [{ parts: made.parts.size }] },
+      ])
+      expect((await inbox.deletion('sleep', made.digest))?.parts).toHaveLength(made.parts.size)
+      expect(await inbox.withdrawals('sleep')).toMatchObject([{ removed: { parts: made.parts.size } }])
+      expect(await list('packages', 'sleep')).toEqual([])
+    } finally {
+      await stopAll()
+      execFileSync('umount', [folder])
+    }
+  },
+)
+
+test.skipIf(!canMount)(
   'parts that arrive together on a disk that fills up all hear that it is full (skipped where this user cannot mount)',
   async () => {
     mount('3m')

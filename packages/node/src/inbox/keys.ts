@@ -16,6 +16,11 @@ export interface InboxStudy {
    * unread, and only who has the keys can export them.
    */
   readonly openKeys?: readonly PrivateKey[]
+  /**
+   * A secret of 24 or more characters. With it lists, the status page and `stored` show a pseudonym in place of the
+   * name that the portal uses, and consents are read without their signature. Another key makes other pseudonyms.
+   */
+  readonly pseudonymKey?: string
 }
 
 /** Tells keys apart without telling, by the time it takes, how much of a guess is right. */
@@ -32,7 +37,7 @@ export function readKeys(studies: readonly InboxStudy[]): Keys {
   const seen = new Set<string>()
   const study: [Buffer, string][] = []
   const team: [Buffer, string][] = []
-  studies.forEach(({ id, key, teamKey }, index) => {
+  studies.forEach(({ id, key, teamKey, pseudonymKey }, index) => {
     const at = `studies[${index}]`
     if (typeof id !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(id) || ids.has(id)) {
       throw invalid(`${at}.id is not a study's id, or is used twice`)
@@ -45,6 +50,12 @@ export function readKeys(studies: readonly InboxStudy[]): Keys {
       }
       if (seen.has(value)) throw invalid(`${at}.${name} is used twice`)
       seen.add(value)
+    }
+    if (pseudonymKey !== undefined) {
+      if (typeof pseudonymKey !== 'string' || pseudonymKey.length < 24)
+        throw invalid(`${at}.pseudonymKey is not 24 or more characters`)
+      if (seen.has(pseudonymKey)) throw invalid(`${at}.pseudonymKey is used twice`)
+      seen.add(pseudonymKey)
     }
     study.push([digest(key), id])
     if (teamKey !== undefined) team.push([digest(teamKey), id])

@@ -1,5 +1,4 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { createReadStream } from 'node:fs'
 import { open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { syncFolder } from '../durable.js'
@@ -67,7 +66,7 @@ export type PartFinding = 'ok' | 'digest' | 'content'
 
 /** Reads a file once, in pieces: its digest, its size and, line by line, what it must hold. */
 export async function inspectPart(
-  file: string,
+  chunks: AsyncIterable<Uint8Array>,
   expected: { readonly size: number; readonly sha256: string },
   kind: PartKind,
 ): Promise<PartFinding> {
@@ -75,7 +74,7 @@ export async function inspectPart(
   const lines = linesOf(kind)
   let size = 0
   let good = true
-  for await (const chunk of createReadStream(file, { highWaterMark: 256 * 1024 }) as AsyncIterable<Buffer>) {
+  for await (const chunk of chunks) {
     size += chunk.length
     hash.update(chunk)
     if (size > expected.size) return 'digest'

@@ -13,6 +13,27 @@ export type RefusalWord =
   | 'withdrawal-key'
   | 'withdrawn'
 
+/** Why a package that arrived whole is none, for the study team: never what is in it. */
+export type Finding =
+  /** A part does not hold what its name and its count say. */
+  | 'content'
+  /** The manifest that was sealed is none. */
+  | 'manifest'
+  /** The seal opens with none of the keys, or a sealed part is not what was sealed. */
+  | 'seal'
+  /** What is written outside a seal is not what is inside. */
+  | 'seal-differs'
+  /** The consent is none, or was changed after it was given. */
+  | 'consent-altered'
+  /** It is of another study, participant, version or withdrawal key than the package says. */
+  | 'consent-other'
+  | 'consent-not-yet'
+  | 'consent-expired'
+  /** It does not cover a data class of the package. */
+  | 'consent-narrow'
+  /** It is to share once, and another package was shared under it. */
+  | 'consent-used'
+
 const statuses = {
   consent: 422,
   digest: 422,
@@ -34,10 +55,16 @@ export class Refusal extends Error {
   readonly status: number
   readonly part?: string
   readonly missing?: readonly string[]
+  /** For the study team; the sender is told the word and the part. */
+  readonly finding?: Finding
 
   constructor(
     word: RefusalWord,
-    details: { readonly part?: string; readonly missing?: readonly string[] } = {},
+    details: {
+      readonly part?: string
+      readonly missing?: readonly string[]
+      readonly finding?: Finding
+    } = {},
   ) {
     super(word)
     this.name = 'Refusal'
@@ -45,6 +72,7 @@ export class Refusal extends Error {
     this.status = statuses[word]
     if (details.part !== undefined) this.part = details.part
     if (details.missing !== undefined) this.missing = details.missing
+    if (details.finding !== undefined) this.finding = details.finding
   }
 
   /** The body of the answer. */

@@ -1,4 +1,4 @@
-import { createPublicKey, verify } from 'node:crypto'
+import { createHash, createPublicKey, verify } from 'node:crypto'
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -26,6 +26,8 @@ import { nodePlatform } from '../platform.js'
 import { type Served, serve } from '../serve.js'
 import { type Child, startChild } from '../test-support/child.js'
 import { createInbox, createStudyKeys, type Inbox, type InboxStudy } from './index.js'
+import { makePackage } from './test-support/make-package.js'
+import { atATime, mutationOf, randomFrom } from './test-support/mutation.js'
 
 const key = 'study-key-sleep'
 const keys = await createStudyKeys()
@@ -113,6 +115,7 @@ test('F14 T76 the host of an inbox without the key holds a package that it canno
     }
   }
   expect(Object.fromEntries(counts)).toEqual(record.types())
+  expect(await inbox.duplicates('sleep')).toEqual({ hints: [], counts: {}, unread: [shared.digest] })
   await expect(async () => {
     for await (const _ of inbox.stored('sleep')) expect.unreachable()
   }).rejects.toMatchObject({ code: 'SHARE_SEAL_INVALID' })
@@ -270,6 +273,47 @@ test('T76 a sealed package of which one byte was changed is refused, or found by
   for (const row of await inbox.packages('sleep')) expect((await inbox.verify(row.digest)).ok).toBe(true)
 })
 
+test('T76 300 sealed packages with one byte changed on the way are refused by the name of the part, and nothing is stored', async () => {
+  const { inbox, url } = await open(keys.inbox)
+  const study = studyAt(url)
+  const consent = consentTo(study)
+  const sealed = await seal(await createPackage([record], { study, consent }), {
+    to: keys.study.sealTo,
+    consent,
+  })
+  const headers = { authorization: `Bearer ${key}` }
+  const digest = createHash('sha256').update(sealed.manifestBytes).digest('base64')
+  const files = await Promise.all([
+    { path: 'manifest.json', sha256: '', bytes: sealed.manifestBytes },
+    ...sealed.parts.map(async (part) => ({ ...part, bytes: await part.open() })),
+  ])
+  await fetch(`${url}/packages`, { method: 'POST', headers, body: sealed.manifestBytes })
+  const random = randomFrom(300)
+  await atATime(4, 300, async (round) => {
+    // By turns, as the manifest is small beside its parts.
+    const { file, bytes, at } = mutationOf(round % 3 === 0 ? files.slice(0, 1) : files, random)
+    const body = bytes as Uint8Array<ArrayBuffer>
+    const answer =
+      file.sha256 === ''
+        ? await fetch(`${url}/packages`, {
+            method: 'POST',
+            headers: { ...headers, 'content-digest': `sha-256=:${digest}:` },
+            body,
+          })
+        : await fetch(`${url}/packages/${sealed.digest}/parts/${file.sha256}`, {
+            method: 'PUT',
+            headers,
+            body,
+          })
+    const said = [answer.status, await answer.json()]
+    expect(said, `${file.path} at ${at}`).toEqual([422, { error: 'digest', part: file.path }])
+  })
+  expect(await inbox.packages('sleep')).toEqual([])
+  const shared = await share([record], { study, consent, deliver: httpDelivery({ url, key }) })
+  expect(shared.digest).toBe(sealed.digest)
+  expect((await inbox.verify(shared.digest)).ok).toBe(true)
+}, 25_000)
+
 test('F19 what is sealed is held against the consent as well: one that covers less is refused by its name', async () => {
   const { inbox, url } = await open(keys.inbox)
   const study = studyAt(url)
@@ -284,6 +328,54 @@ test('F19 what is sealed is held against the consent as well: one that covers le
   }
   const sealed = await seal(swapped, { to: keys.study.sealTo, consent: other })
   await expect(httpDelivery({ url, key }).deliver(sealed)).rejects.toMatchObject({ code: 'SHARE_REFUSED' })
+  expect(await inbox.packages('sleep')).toEqual([])
+  expect(await inbox.quarantined('sleep')).toMatchObject([{ digest: sealed.digest, reason: 'seal' }])
+})
+
+test.each([
+  [
+    'does not cover what is inside',
+    { consent: { dataClasses: ['Patient'] } },
+    'consent-narrow',
+    'consent.json',
+  ],
+  [
+    'covers a part that holds something else',
+    { parts: { 'records/01/Condition-0001.ndjson': '{"resourceType":"Goal"}\n\n' } },
+    'content',
+    'records/01/Condition-0001.ndjson',
+  ],
+])(
+  'F5 F19 a sealed package whose consent %s is set aside by the part’s name, as is its reason',
+  async (_, wanted, reason, part) => {
+    const { inbox, url } = await open(keys.inbox)
+    const { digest, bytes, manifest, parts } = makePackage(wanted)
+    const bytesOf = (text: string) => () => new TextEncoder().encode(text)
+    const pack = {
+      ...{ digest, manifest, manifestBytes: bytesOf(bytes)() },
+      parts: manifest.parts.map((one) => ({ ...one, open: bytesOf(parts.get(one.path) as string) })),
+    }
+    const study = studyAt(url)
+    const sealed = await seal(pack, { to: keys.study.sealTo, consent: consentTo(study) })
+    await expect(httpDelivery({ url, key }).deliver(sealed)).rejects.toMatchObject({ code: 'SHARE_REFUSED' })
+    const [row] = await inbox.quarantined('sleep')
+    expect(row).toMatchObject({ digest, reason, part })
+    // Without a consent that covers it, not even what is sealed.
+    expect(row?.bytes === 0).toBe(reason === 'consent-narrow')
+    expect(await inbox.packages('sleep')).toEqual([])
+  },
+)
+
+test('F19 a seal that opens with none of the study’s keys is set aside, whole and sealed', async () => {
+  const { inbox, url } = await open(keys.inbox)
+  const study = studyAt(url)
+  const consent = consentTo(study)
+  const pack = await createPackage([record], { study, consent })
+  const sealed = await seal(pack, { to: (await createStudyKeys()).study.sealTo, consent })
+  await expect(httpDelivery({ url, key }).deliver(sealed)).rejects.toMatchObject({ code: 'SHARE_REFUSED' })
+  const [row] = await inbox.quarantined('sleep')
+  expect(row).toMatchObject({ digest: pack.digest, reason: 'seal', part: 'sealed/0001.jwe' })
+  expect(row?.bytes).toBe(sealed.parts.reduce((sum, part) => sum + part.size, 0))
   expect(await inbox.packages('sleep')).toEqual([])
 })
 
@@ -305,7 +397,10 @@ test('a sealed package is withdrawn and deleted like any other', async () => {
   const study = studyAt(url)
   const deliver = httpDelivery({ url, key })
   const shared = await share([record], { study, consent: consentTo(study), deliver })
-  expect((await withdraw(shared, { deliver })).study).toMatchObject({ status: 'acknowledged', deleted: true })
+  const { study: told } = await withdraw(shared, { deliver })
+  expect(told).toMatchObject({ status: 'acknowledged', deleted: true })
+  expect(told.receipt?.removed).toMatchObject([{ digest: shared.digest, bytes: shared.receipt.bytes }])
+  await verifyReceipt(told.receipt ?? {}, keys.study.receiptKeys)
   expect(await inbox.packages('sleep')).toMatchObject([{ status: 'withdrawn', deleted: true }])
 })
 

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import {
   type ConsentDocument,
   type Manifest,
@@ -22,15 +21,15 @@ export interface Unsealed {
 /**
  * Opens a sealed package.
  *
- * @param fileOf where a sealed part lies, by its SHA-256
+ * @param bytesOf a sealed part, by its SHA-256
  * @throws SmartError `SHARE_SEAL_INVALID`; Refusal `manifest`, `consent` when what is inside is no package
  */
 export async function unseal(
   sealed: SealedManifest,
   keys: readonly PrivateKey[],
-  fileOf: (sha256: string) => string,
+  bytesOf: (sha256: string) => Promise<Uint8Array>,
 ): Promise<Unsealed> {
-  const opened: OpenSeal = await openSeal(sealed, keys, (digest) => readFile(fileOf(digest)))
+  const opened: OpenSeal = await openSeal(sealed, keys, bytesOf)
   const manifest = readManifest(opened.manifestBytes)
   return Object.freeze({
     manifest,
@@ -51,11 +50,12 @@ export async function unseal(
 export async function checkSealed(
   sealed: SealedManifest,
   keys: readonly PrivateKey[],
-  fileOf: (sha256: string) => string,
+  bytesOf: (sha256: string) => Promise<Uint8Array>,
   now: number,
 ): Promise<ConsentDocument | undefined> {
-  const { manifest, read } = await unseal(sealed, keys, fileOf).catch((error: unknown) => {
-    throw error instanceof Refusal ? error : new Refusal('manifest', { part: sealed.parts[0]?.path ?? '' })
+  const { manifest, read } = await unseal(sealed, keys, bytesOf).catch((error: unknown) => {
+    if (error instanceof Refusal) throw new Refusal(error.word, { ...partOf(error), finding: 'manifest' })
+    throw new Refusal('manifest', { part: sealed.parts[0]?.path ?? '', finding: 'seal' })
   })
   const inside = manifest.parts.reduce((sum, part) => sum + (part.resources ?? 0), 0)
   const same =
@@ -65,18 +65,21 @@ export async function checkSealed(
     manifest.withdrawalCommitment === sealed.withdrawalCommitment &&
     inside === sealed.resources &&
     sealed.parts.length === 1 + new Set(manifest.parts.map((part) => part.sha256)).size
-  if (!same) throw new Refusal('manifest')
+  if (!same) throw new Refusal('manifest', { finding: 'seal-differs' })
   const consent = manifest.parts.find(({ path }) => path === 'consent.json')
-  if (!consent || consent.size > maxConsentBytes) throw new Refusal('consent', { part: 'consent.json' })
+  if (!consent || consent.size > maxConsentBytes)
+    throw new Refusal('consent', { part: 'consent.json', finding: 'consent-altered' })
   let agreed: ConsentDocument | undefined
   for (const part of [consent, ...manifest.parts.filter((one) => one !== consent)]) {
     const bytes = await read(part.path).catch(() => {
-      throw new Refusal('manifest', { part: part.path })
+      throw new Refusal('manifest', { part: part.path, finding: 'seal' })
     })
     if (bytes.length !== part.size || !inspectBytes(bytes, kindOf(part)))
-      throw new Refusal('manifest', { part: part.path })
+      throw new Refusal('manifest', { part: part.path, finding: 'content' })
     // Before anything else of a participant is looked at.
     if (part === consent) agreed = checkConsent(bytes, manifest, now)
   }
   return agreed
 }
+
+const partOf = ({ part }: Refusal): { readonly part?: string } => (part === undefined ? {} : { part })

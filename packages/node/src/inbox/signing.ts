@@ -1,6 +1,7 @@
 import { createPrivateKey, createPublicKey } from 'node:crypto'
 import { type PrivateKey, type PublicKey, SmartError } from '@s4s/core'
 import { CompactSign, calculateJwkThumbprint, exportJWK, importJWK, type JWK } from 'jose'
+import type { InboxStudy } from './keys.js'
 
 /** Signs what a study acknowledges, so that the participant can prove it to anyone. */
 export interface Signer {
@@ -8,6 +9,38 @@ export interface Signer {
   readonly publicKey: PublicKey
   /** The claims, with their signature. */
   sign<Claims extends object>(claims: Claims): Promise<Claims & { readonly signature: string }>
+}
+
+/** The signers of studies, of those that have a key. */
+export interface Signers {
+  of(study: string): Promise<Signer | undefined>
+  /** The claims, signed where the study signs. */
+  sign<Claims extends object>(study: string, claims: Claims): Promise<Claims>
+}
+
+export function signersOf(studies: readonly InboxStudy[]): Signers {
+  const signers = new Map(
+    studies.flatMap(({ id, signingKey }) =>
+      signingKey ? [[id, lazily(() => createSigner(signingKey))]] : [],
+    ),
+  )
+  return Object.freeze({
+    of: async (study: string) => signers.get(study)?.(),
+    sign: async <Claims extends object>(study: string, claims: Claims): Promise<Claims> =>
+      (await signers.get(study)?.())?.sign(claims) ?? claims,
+  } satisfies Signers)
+}
+
+// Made when it is first needed, and again when that failed.
+function lazily(make: () => Promise<Signer>): () => Promise<Signer> {
+  let made: Promise<Signer> | undefined
+  return () => {
+    made ??= make().catch((error: unknown) => {
+      made = undefined
+      throw error
+    })
+    return made
+  }
 }
 
 const algorithms: Readonly<Record<string, string>> = {

@@ -19,6 +19,12 @@ export interface Wanted {
   readonly alteredConsent?: boolean
   /** Parts in place of the usual ones. */
   readonly parts?: Readonly<Record<string, string>>
+  /** The manifest's commitment, where it is not that of the usual key. */
+  readonly commitment?: string
+  /** The name of the provider. */
+  readonly provider?: string
+  /** Resources of further providers, by the providers' ids. */
+  readonly more?: Readonly<Record<string, readonly { readonly resourceType: string; readonly id: string }[]>>
   /** Bytes of one attachment. */
   readonly attachment?: string
 }
@@ -55,11 +61,23 @@ export function makePackage(wanted: Wanted = {}): Made {
       : { [`records/01/attachments/${sha256(wanted.attachment)}.bin`]: wanted.attachment }),
     ...wanted.parts,
   }
+  const more = Object.entries(wanted.more ?? {}).map(([id, resources], at) => {
+    const folder = `records/${String(at + 2).padStart(2, '0')}`
+    const types = [...new Set(resources.map(({ resourceType }) => resourceType))]
+    const lines = (type: string) => resources.filter(({ resourceType }) => resourceType === type)
+    for (const type of types)
+      files[`${folder}/${type}-0001.ndjson`] = lines(type)
+        .map((one) => `${JSON.stringify(one)}\n`)
+        .join('')
+    return { id, folder, counts: Object.fromEntries(types.map((type) => [type, lines(type).length])) }
+  })
   const parts = new Map(Object.entries(files).sort(([a], [b]) => (a < b ? -1 : 1)))
   const counts: Record<string, number> = {
     'records/01/Condition-0001.ndjson': 2,
     'records/01/Patient-0001.ndjson': 1,
   }
+  for (const { folder, counts: theirs } of more)
+    for (const [type, count] of Object.entries(theirs)) counts[`${folder}/${type}-0001.ndjson`] = count
   const at = '2026-01-02T03:04:05.678Z'
   const row = (dataClass: string, type: string, count: number) =>
     ({ dataClass, type, status: 'received', count, warnings: [], queries: [] }) as const
@@ -73,12 +91,12 @@ export function makePackage(wanted: Wanted = {}): Made {
       sha256: sha256(files['consent.json'] as string),
       path: 'consent.json',
     },
-    withdrawalCommitment: sha256(withdrawalKey),
+    withdrawalCommitment: wanted.commitment ?? sha256(withdrawalKey),
     sources: [
       {
         folder: 'records/01',
         connection: 'mercy-1',
-        provider: { id: 'mercy', name: 'Mercy', iss: 'https://mercy.example/fhir' },
+        provider: { id: 'mercy', name: wanted.provider ?? 'Mercy', iss: 'https://mercy.example/fhir' },
         patient,
         startedAt: at,
         collectedAt: at,
@@ -88,6 +106,19 @@ export function makePackage(wanted: Wanted = {}): Made {
         withheld: [],
         counts: { Condition: 2, Patient: 1 },
       },
+      ...more.map(({ id, folder, counts: theirs }) => ({
+        folder,
+        connection: `${id}-1`,
+        provider: { id, name: id, iss: `https://${id}.example/fhir` },
+        patient,
+        startedAt: at,
+        collectedAt: at,
+        plan: { id: 'us-core', classes: ['Patient', 'Problems'] },
+        completeness: [row('Problems', 'Condition', 1)],
+        issues: {},
+        withheld: [],
+        counts: theirs,
+      })),
     ],
     parts: [...parts].map(([path, text]) => ({
       path,

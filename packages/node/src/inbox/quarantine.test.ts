@@ -1,0 +1,119 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { expect, test } from 'vitest'
+import { desks } from './test-support/desk.js'
+import { makePackage, sha256 } from './test-support/make-package.js'
+
+const open = desks()
+const path = 'records/01/Condition-0001.ndjson'
+const wrong = (canary = 'Canary') =>
+  makePackage({
+    parts: { [path]: `{"resourceType":"Goal","id":"${canary}"}\n{"resourceType":"Condition"}\n` },
+  })
+
+test('F19 a package whose part is not what its name says is set aside with the reason, and read as a package nowhere', async () => {
+  const desk = await open()
+  const made = wrong()
+  expect(await desk.deliver(made)).toMatchObject({ status: 422, body: { error: 'manifest', part: path } })
+  expect(await desk.inbox.quarantined('sleep')).toEqual([
+    {
+      digest: made.digest,
+      participant: 'p-1',
+      at: expect.any(String),
+      reason: 'content',
+      part: path,
+      bytes: [...made.parts.values()].reduce((sum, text) => sum + Buffer.byteLength(text), 0),
+      expiresAt: expect.any(String),
+    },
+  ])
+  expect(await desk.inbox.packages('sleep')).toEqual([])
+  expect(await desk.inbox.verify(made.digest)).toMatchObject({ ok: false })
+  for await (const _ of desk.inbox.stored('sleep')) expect.unreachable()
+  expect([await desk.list('packages'), await desk.list('staging')]).toEqual([[], []])
+  const kept = join(desk.folder, 'quarantine', 'sleep', made.digest)
+  expect(await readFile(join(kept, 'parts', sha256(made.parts.get(path) ?? '')), 'utf8')).toContain('Goal')
+  expect(await readFile(join(kept, 'reason.json'), 'utf8')).not.toContain('Canary')
+  expect(await desk.inbox.quarantined('heart')).toEqual([])
+})
+
+test.each([
+  ['has expired', { consent: { expiresAt: '2020-01-01T00:00:00.000Z' } }, 'consent-expired'],
+  ['is of another participant', { consent: { participant: 'p-2' } }, 'consent-other'],
+  ['does not cover a data class', { consent: { dataClasses: ['Patient'] } }, 'consent-narrow'],
+  ['was altered', { alteredConsent: true }, 'consent-altered'],
+  ['was given tomorrow', { consent: { givenAt: '2999-01-01T00:00:00.000Z' } }, 'consent-not-yet'],
+])('F5 of a package whose consent %s nothing of the record is kept, only why', async (_, wanted, reason) => {
+  const desk = await open()
+  const made = makePackage(wanted)
+  // Sent in another order: the record is there before the consent is looked at.
+  await desk.call('POST', '/packages', made.bytes)
+  for (const text of [...made.parts.values()].reverse())
+    await desk.call('PUT', `/packages/${made.digest}/parts/${sha256(text)}`, text)
+  expect(await desk.inbox.quarantined('sleep')).toMatchObject([{ reason, part: 'consent.json' }])
+  expect(await desk.list('quarantine', 'sleep', made.digest, 'parts')).toEqual([
+    sha256(made.parts.get('consent.json') ?? ''),
+  ])
+  expect(await desk.disk()).not.toContain('"family":"Canary"')
+})
+
+test('F19 what was set aside is cleared when its time is over, also by an inbox that is started anew', async () => {
+  const desk = await open({ quarantineDays: 0.2 / 86_400 })
+  const made = wrong()
+  await desk.deliver(made)
+  expect(await desk.list('quarantine', 'sleep')).toEqual([made.digest])
+  await desk.stop()
+  await expect
+    .poll(async () => {
+      const later = await open({ folder: desk.folder })
+      return later.inbox.quarantined('sleep')
+    })
+    .toEqual([])
+  expect(await desk.list('quarantine', 'sleep')).toEqual([])
+})
+
+test('F21 what was set aside counts against the quota, and gives way to a participant’s package', async () => {
+  const size = Math.max(...[makePackage(), wrong()].map(({ manifest }) => sizeOf(manifest)))
+  const desk = await open({ quotaBytes: 2.5 * size })
+  await desk.deliver(wrong('one'))
+  await desk.deliver(wrong('two'))
+  expect((await desk.inbox.quarantined('sleep')).filter(({ bytes }) => bytes > 0)).toHaveLength(2)
+  expect((await desk.deliver(makePackage())).status).toBe(201)
+  const [newer, older] = await desk.inbox.quarantined('sleep')
+  expect([newer?.bytes, older?.bytes]).toEqual([expect.any(Number), 0])
+  expect(newer?.bytes).toBeGreaterThan(0)
+  // Its reason stays; nothing but packages stands in the way of a package.
+  expect((await desk.deliver(makePackage({ consent: { id: 'consent-2' } }))).status).toBe(201)
+  expect((await desk.deliver(makePackage({ consent: { id: 'consent-3' } }))).status).toBe(507)
+})
+
+test('F17 who withdraws takes along what was set aside under the consent', async () => {
+  const desk = await open()
+  const made = makePackage()
+  await desk.deliver(made)
+  await desk.deliver(wrong())
+  expect(await desk.inbox.quarantined('sleep')).toHaveLength(1)
+  expect((await desk.withdraw(made)).status).toBe(200)
+  expect(await desk.inbox.quarantined('sleep')).toEqual([])
+  expect(await desk.disk()).not.toContain('Canary')
+})
+
+test('F21 the audit says that a package was set aside, and why, and a file that bears a name is not named', async () => {
+  const desk = await open()
+  const text = '{"resourceType":"Goal","id":"x"}\n'
+  const file = 'records/01/attachments/Ada-Canary.pdf'
+  const made = makePackage({ parts: { [file]: 'x', [path]: text } })
+  await desk.deliver(made)
+  const audit = await readFile(join(desk.folder, 'audit.ndjson'), 'utf8')
+  expect(audit.split('\n').map((line) => (line === '' ? {} : JSON.parse(line)))).toContainEqual(
+    expect.objectContaining({
+      event: 'quarantined',
+      study: 'sleep',
+      digest: made.digest,
+      reason: 'content',
+    }),
+  )
+  expect(audit).not.toContain('Canary')
+})
+
+const sizeOf = (manifest: { readonly parts: readonly { readonly size: number }[] }): number =>
+  manifest.parts.reduce((sum, part) => sum + part.size, 0)

@@ -1,0 +1,108 @@
+import { createReadStream } from 'node:fs'
+import { readFile, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { ConsentDocument, Manifest, PrivateKey } from '@s4s/core'
+import { isObject, parseJsonBytes } from '../json.js'
+import { checkConsent } from './consent.js'
+import { readIfThere } from './disk.js'
+import { type Envelope, readEnvelope, sizeOf } from './envelope.js'
+import { kindOf } from './manifest.js'
+import { inspectPart } from './parts.js'
+import { Refusal } from './refusal.js'
+import { checkSealed } from './sealed.js'
+import { type Home, openStored, wholeOf } from './stored.js'
+
+/** What is wrong with a stored package. */
+export interface Fault {
+  /** The part, or the manifest or receipt. */
+  readonly path: string
+  readonly fault: 'unknown' | 'missing' | 'digest' | 'content' | 'consent'
+}
+
+/** Whether a stored package is still what was sent. */
+export interface Verification {
+  readonly ok: boolean
+  readonly faults: readonly Fault[]
+}
+
+const piece = { highWaterMark: 256 * 1024 }
+
+/**
+ * Holds the parts of an upload, which lie in a folder by their digests, against its manifest.
+ *
+ * @returns the consent that covers the package, where it can be read
+ * @throws Refusal `manifest`, `consent`; `incomplete` for parts that the disk has damaged, which are then gone
+ */
+export async function checkParts(
+  { manifest, sealed, parts }: Envelope,
+  folder: string,
+  keys: readonly PrivateKey[],
+): Promise<ConsentDocument | undefined> {
+  const damaged: string[] = []
+  for (const part of parts) {
+    const kind = manifest ? kindOf(part) : ({ kind: 'attachment' } as const)
+    const finding = await inspectPart(createReadStream(join(folder, part.sha256), piece), part, kind)
+    if (finding === 'content') throw new Refusal('manifest', { part: part.path, finding: 'content' })
+    if (finding === 'digest') damaged.push(part.sha256)
+  }
+  if (damaged.length === 0) {
+    if (manifest)
+      return checkConsent(await readFile(join(folder, manifest.consent.sha256)), manifest, Date.now())
+    if (sealed && keys.length > 0)
+      return checkSealed(sealed, keys, (digest) => readFile(join(folder, digest)), Date.now())
+    return undefined
+  }
+  // It was whole when it arrived, so the disk has changed it: the sender still has it.
+  for (const one of damaged) await rm(join(folder, one), { force: true })
+  throw new Refusal('incomplete', { missing: [...new Set(damaged)] })
+}
+
+/** Reads a stored package again, and says what is no longer as it was sent. */
+export async function faultsOf(home: Home, digest: string, keys: readonly PrivateKey[]): Promise<Fault[]> {
+  const { folder } = home
+  const bytes = await readIfThere(join(folder, 'manifest.json'))
+  if (!bytes) return [{ path: 'manifest.json', fault: 'missing' }]
+  const envelope = envelopeOf(bytes)
+  if (envelope?.digest !== digest) return [{ path: 'manifest.json', fault: 'digest' }]
+  const { manifest, sealed } = envelope
+  const faults: Fault[] = []
+  for (const part of envelope.parts) {
+    const kind = manifest ? kindOf(part) : ({ kind: 'attachment' } as const)
+    const finding = await inspectPart(home.read(part.path), part, kind).catch(() => 'missing' as const)
+    if (finding !== 'ok') faults.push({ path: part.path, fault: finding })
+  }
+  if (sealed && keys.length > 0 && faults.length === 0) {
+    const inside = await openStored(home, keys).catch(() => undefined)
+    if (!inside) faults.push({ path: 'manifest.json', fault: 'content' })
+  }
+  const agreed = manifest && (await wholeOf(home.read('consent.json')).catch(() => undefined))
+  const whole = !faults.some(({ path }) => path === 'consent.json')
+  if (agreed && manifest && whole && !covers(agreed, manifest)) {
+    faults.push({ path: 'consent.json', fault: 'consent' })
+  }
+  const receipt = parseJsonBytes((await readIfThere(join(folder, 'receipt.json'))) ?? new Uint8Array())
+  if (!isObject(receipt)) faults.push({ path: 'receipt.json', fault: 'missing' })
+  else if (receipt.digest !== digest || receipt.bytes !== sizeOf(envelope)) {
+    faults.push({ path: 'receipt.json', fault: 'content' })
+  }
+  return faults
+}
+
+function envelopeOf(bytes: Uint8Array): Envelope | undefined {
+  try {
+    return readEnvelope(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+// Whether it still runs is not asked: what was given while it ran stays given.
+function covers(agreed: Uint8Array, manifest: Manifest): boolean {
+  try {
+    const given = (parseJsonBytes(agreed) as { givenAt?: string }).givenAt ?? ''
+    checkConsent(agreed, manifest, Date.parse(given))
+    return true
+  } catch {
+    return false
+  }
+}
