@@ -6,14 +6,18 @@ const kinds = [
   ['a scripted server over sockets', /test-support\/(ehr|server)\.js$|^node:(http|https|net|tls)$/],
   ['a simulated browser', /^\.\.\/test-support\/browser\.js$/],
   ['a real Postgres and PGlite', /^@electric-sql\/pglite$|test-support\/postgres\.js$/],
+  ['a FHIR server (Medplum)', /test-support\/fhir-server\.js$/],
+  ['an object store (s3rver)', /test-support\/object-storage\.js$|^@aws-sdk\/client-s3$/],
+  ['the published R4 definitions', /test-support\/validator\.js$/],
   ['DuckDB', /^@duckdb\/node-api$|test-support\/duckdb\.js$/],
   ['processes of their own', /^node:child_process$|test-support\/child\.js$/],
+  ['an inbox over sockets', /test-support\/desk\.js$/],
   ['files on disk', /^node:fs/],
   ['properties', /^fast-check$/],
 ]
 // Nothing that reaches out of the process.
 const pure =
-  /^(vitest|fast-check|jose|papaparse|(?!.*test-support)\..*|node:(assert.*|buffer|crypto|module|os|path|url|util|v8|vm|zlib))$/
+  /^(vitest|fast-check|fflate|happy-dom|jose|papaparse|.*test-support\/packed\.js|(?!.*test-support)\..*|node:(assert.*|buffer|crypto|module|os|path|url|util|v8|vm|zlib))$/
 
 /**
  * In words; throws for a file of which it cannot be told.
