@@ -427,3 +427,36 @@ describe('where it runs', () => {
     )
   })
 })
+
+describe('F74 what this origin stored is gone', () => {
+  test('while the page is open: access has ended in plain words, and connecting again works', async () => {
+    await comeBack()
+    const smart = load()
+    const connection = (await smart.handleRedirect()) as Connection
+    const deleted = indexedDB.deleteDatabase('s4s/1')
+    await new Promise((resolve) => {
+      deleted.onsuccess = resolve
+    })
+    await expect(connection.read('Patient', connection.patient)).rejects.toMatchObject({
+      code: 'TOKEN_ENDED',
+      remedy: 'reconnect',
+    })
+    expect(await smart.connections()).toEqual([])
+    await comeBack()
+    const again = (await load().handleRedirect()) as Connection
+    expect((await again.read('Patient', again.patient)).id).toBe(again.patient)
+  })
+
+  test('the browser is asked once to keep it, when there is something to keep', async () => {
+    const persist = vi.fn(async () => true)
+    vi.stubGlobal(
+      'navigator',
+      Object.assign(Object.create(navigator), { storage: { persisted: async () => false, persist } }),
+    )
+    await load().connections()
+    expect(persist).not.toHaveBeenCalled()
+    await comeBack()
+    await load().handleRedirect()
+    await expect.poll(() => persist.mock.calls.length).toBe(1)
+  })
+})

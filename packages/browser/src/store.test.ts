@@ -203,6 +203,22 @@ test('F72 a database that the browser closed behind the page is opened again', a
   expect(await browserStore().get('a')).toBe('2')
 })
 
+test('F73 another tab that erases the database is not held up, and this one works on', async () => {
+  const store = browserStore()
+  await store.set('a', '1')
+  const request = indexedDB.deleteDatabase('s4s/1')
+  let blocked = false
+  request.onblocked = () => {
+    blocked = true
+  }
+  await asked(request)
+  expect(blocked).toBe(false)
+  // The key went with the rest: what a disk may still hold is noise.
+  expect(await store.get('a')).toBeUndefined()
+  await store.set('a', '2')
+  expect(await browserStore().get('a')).toBe('2')
+})
+
 test('what is written is on the disk before it counts as stored', async () => {
   const transaction = vi.spyOn(IDBDatabase.prototype, 'transaction')
   const store = browserStore()

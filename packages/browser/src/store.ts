@@ -218,9 +218,12 @@ export function reopening(name: string): UseStore {
   let use = createStore(name, storeName)
   const run: UseStore = (mode, callback) =>
     use('readonly', (store) => {
+      const { db } = store.transaction
+      // Another tab erases everything, or a newer format takes over: whoever stays open would hold it up.
+      db.onversionchange ??= () => db.close()
       if (mode === 'readonly') return callback(store)
       const options = { durability: 'strict' } as const
-      return callback(store.transaction.db.transaction(storeName, mode, options).objectStore(storeName))
+      return callback(db.transaction(storeName, mode, options).objectStore(storeName))
     })
   return async (mode, callback) => {
     try {

@@ -94,7 +94,7 @@ test('neither names nor values are readable on the disk, and nobody else may ope
   }
 })
 
-test('a damaged file is absent, whichever byte was changed, and the others stay', async () => {
+test('F76 F79 a damaged file, and one that was half written, is absent, whichever byte it is; the others stay', async () => {
   const store = fileStore(folder, { key })
   await store.set('connection/a', 'one')
   const [damaged = ''] = await sealed()

@@ -180,3 +180,34 @@ test.each(['', 'public; DROP TABLE x', 'Weiß', 'a'.repeat(64)])('the schema %j 
 test.each([undefined, '', 'short', 'x'.repeat(60)])('a key of %j is refused', (value) => {
   expect(() => localKey('k', value)).toThrow(expect.objectContaining({ code: 'CONFIG_INVALID' }))
 })
+
+test.skipIf(noPostgres !== undefined)(
+  'F81 where transactions are serialised and come between each other, every write goes through',
+  async () => {
+    const pool = (server as TestPostgres).pool({
+      max: 8,
+      options: '-c default_transaction_isolation=serializable',
+    })
+    let refused = 0
+    const counting: Sql = {
+      query: async (text, parameters) => {
+        try {
+          return await pool.query(text, parameters)
+        } catch (error) {
+          if (/^40/.test(String((error as { code?: unknown }).code))) refused++
+          throw error
+        }
+      },
+      connect: () => pool.connect(),
+    }
+    const store = sqlStore(counting, { keys, schema: freshSchema() })
+    await store.set('connection/a', 'begun')
+    // Until it has happened: how often depends on the machine.
+    for (let round = 0; round < 50 && refused === 0; round++)
+      await Promise.all(Array.from({ length: 40 }, (_, at) => store.set('connection/a', `${round} ${at}`)))
+    expect(refused).toBeGreaterThan(0)
+    expect(await store.get('connection/a')).toMatch(/^\d+ \d+$/)
+    expect(await store.keys('connection/')).toEqual(['connection/a'])
+  },
+  60_000,
+)

@@ -29,8 +29,9 @@ export function turnsOf(sql: Sql): Lock {
   return known
 }
 
-// Class 08: connection; 57P01 to 57P03: shut down, crashed, starting; 53300: too many sessions.
-const passing = /^(08...|57P0[123]|53300|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT)$/
+// Class 08: connection; 57P01 to 57P03: shut down, crashed, starting; 53300: too many sessions; 40001 and 40P01: another
+// transaction came between, and the same may go through the next time.
+const passing = /^(08...|57P0[123]|53300|40001|40P01|ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT)$/
 const cut = /connection terminated|connection error|not queryable/i
 const tries = 40
 
