@@ -308,7 +308,7 @@ describe.skipIf(noChromium !== undefined)('in a real browser', () => {
     expect(own).toEqual([])
   })
 
-  test('D-02 U-02 discovery causes no preflight, and a server without CORS is an error that names it', async () => {
+  test('D-02 U-02 F67 discovery causes no preflight, and a server without CORS is an error that names it', async () => {
     const methods: string[] = []
     const bare = await listen((request, response) => {
       methods.push(request.method ?? '')

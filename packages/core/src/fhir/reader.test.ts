@@ -72,7 +72,7 @@ test('PR-06 next links are followed as they are: absolute, relative to the page,
   expect(server.heard.at(-1)?.path).toBe('/fhir/Observation?page=4')
 })
 
-test('T27 a next link to another host or path ends the search with an error, after its own page', async () => {
+test('T27 F24 a next link to another host or path ends the search with an error, after its own page', async () => {
   const other = await startServer((_, response) => json(response, page(['x'])))
   servers.push(other)
   for (const next of [

@@ -378,6 +378,44 @@ describe('4c the network', () => {
     await new Promise((resolve) => server.close(resolve))
   })
 
+  test('F63 a machine that slept for hours in the middle of a request asks again, with access renewed', async () => {
+    let slept = 0
+    let asleep = false
+    const platform = testPlatform()
+    const clock = {
+      now: () => Date.now() + slept,
+      // What was waited for while it slept is over when it wakes.
+      sleep: async (wait: number, signal?: AbortSignal) => {
+        const end = Date.now() + slept + wait
+        while (Date.now() + slept < end) await platform.clock.sleep(Math.min(20, wait), signal)
+      },
+    }
+    const client = createClient({
+      platform: {
+        ...platform,
+        clock,
+        fetch: (input, init) => {
+          if (asleep || !String(input).includes('/fhir/Condition')) return platform.fetch(input, init)
+          asleep = true
+          slept = 8 * 3_600_000
+          // The line is dead, and nobody says so.
+          return new Promise(() => {})
+        },
+      },
+      redirectUri: 'http://127.0.0.1:9/callback',
+      providers: [sandbox.provider],
+      plan: usCore,
+    })
+    const { url } = await client.authorize(sandbox.provider.id)
+    const own = await client.callback(await sandbox.approve(url, { patient: 'camila' }))
+    sandbox.clearRequests()
+    expect(keysOf(await collect(own, { plan: usCore }))).toEqual(whole)
+    expect(asleep).toBe(true)
+    expect(sandbox.requests.filter(({ method, path }) => method === 'POST' && path === '/token').length).toBe(
+      1,
+    )
+  })
+
   test('F62 a network that is away for a while: what could not be had is said, and the next collection has it all', async () => {
     let away = true
     const platform = testPlatform({
