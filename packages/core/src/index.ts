@@ -107,7 +107,7 @@ export {
 } from './study/consent.js'
 export { consentFromFhir, consentToFhir } from './study/consent-fhir.js'
 export { type ConsentPageOptions, type ConsentWords, consentPage } from './study/consent-page.js'
-export type { Period } from './study/dated.js'
+export { datedWithin, type Period } from './study/dated.js'
 export {
   type Delivery,
   type DeliveryOptions,

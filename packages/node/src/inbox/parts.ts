@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { datedWithin, type Period } from '@s4s/core'
 import { syncFolder } from '../durable.js'
 import { isObject, parseJsonBytes } from '../json.js'
 import type { PartKind } from './manifest.js'
@@ -62,16 +63,21 @@ async function writeAll(file: Awaited<ReturnType<typeof open>>, chunk: Uint8Arra
 }
 
 /** What a file on the disk turned out to be. */
-export type PartFinding = 'ok' | 'digest' | 'content'
+export type PartFinding = 'ok' | 'digest' | 'content' | 'outside'
 
-/** Reads a file once, in pieces: its digest, its size and, line by line, what it must hold. */
+/**
+ * Reads a file once, in pieces: its digest, its size and, line by line, what it must hold.
+ *
+ * @param period what the consent covers: a resource that is not dated within it is none that may be here
+ */
 export async function inspectPart(
   chunks: AsyncIterable<Uint8Array>,
   expected: { readonly size: number; readonly sha256: string },
   kind: PartKind,
+  period?: Period,
 ): Promise<PartFinding> {
   const hash = createHash('sha256')
-  const lines = linesOf(kind)
+  const lines = linesOf(kind, period)
   let size = 0
   let good = true
   for await (const chunk of chunks) {
@@ -82,13 +88,17 @@ export async function inspectPart(
   }
   // The digest comes first: what did not arrive as sent says nothing about the sender.
   if (size !== expected.size || hash.digest('hex') !== expected.sha256) return 'digest'
-  return good && (lines?.end() ?? true) ? 'ok' : 'content'
+  return lines === undefined || (good && lines.end()) ? 'ok' : lines.finding()
 }
 
-/** True when bytes are what a part of their kind must hold, line by line. */
-export function inspectBytes(bytes: Uint8Array, kind: PartKind): boolean {
-  const lines = linesOf(kind)
-  return lines === undefined || (lines.add(bytes) && lines.end())
+/** Whether bytes are what a part of their kind must hold, line by line. */
+export function inspectBytes(
+  bytes: Uint8Array,
+  kind: PartKind,
+  period?: Period,
+): Exclude<PartFinding, 'digest'> {
+  const lines = linesOf(kind, period)
+  return lines === undefined || (lines.add(bytes) && lines.end()) ? 'ok' : lines.finding()
 }
 
 const longestLine = 256 * 1024 * 1024
@@ -97,20 +107,25 @@ interface Lines {
   /** False when a line is not what it must be. */
   add(chunk: Uint8Array): boolean
   end(): boolean
+  /** What was wrong with the line that was not. */
+  finding(): 'content' | 'outside'
 }
 
-function linesOf(kind: PartKind): Lines | undefined {
+function linesOf(kind: PartKind, period: Period | undefined): Lines | undefined {
   if (kind.kind === 'consent' || kind.kind === 'attachment') return undefined
   const type = kind.kind === 'resources' ? kind.type : kind.kind === 'provenance' ? 'Provenance' : undefined
   let pending: Uint8Array[] = []
   let length = 0
   let count = 0
+  let outside = false
   const check = (): boolean => {
     const line = parseJsonBytes(Buffer.concat(pending, length))
     pending = []
     length = 0
     count++
-    return isObject(line) && (type === undefined || line.resourceType === type)
+    if (!isObject(line) || (type !== undefined && line.resourceType !== type)) return false
+    outside = kind.kind === 'resources' && period !== undefined && datedWithin(line, period) !== 'inside'
+    return !outside
   }
   const keep = (piece: Uint8Array): boolean => {
     pending.push(piece)
@@ -130,5 +145,6 @@ function linesOf(kind: PartKind): Lines | undefined {
       if (length > 0 && !check()) return false
       return kind.kind === 'resources' ? count === kind.count : count > 0
     },
+    finding: () => (outside ? 'outside' : 'content'),
   }
 }

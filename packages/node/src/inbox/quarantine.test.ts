@@ -117,3 +117,28 @@ test('F21 the audit says that a package was set aside, and why, and a file that 
 
 const sizeOf = (manifest: { readonly parts: readonly { readonly size: number }[] }): number =>
   manifest.parts.reduce((sum, part) => sum + part.size, 0)
+
+test('F4 F5 what is dated outside the period of the consent, or has no date, is refused by the part’s name', async () => {
+  const desk = await open()
+  const dated = (id: string, onset?: string) =>
+    `${JSON.stringify({ resourceType: 'Condition', id, ...(onset === undefined ? {} : { onsetDateTime: onset }) })}\n`
+  const consent = { period: { start: '2020-01-01', end: '2020-12-31' } }
+  const within = makePackage({
+    consent,
+    parts: { [path]: dated('a', '2020-03') + dated('b', '2020-12-31T23:00:00Z') },
+  })
+  expect(await desk.deliver(within)).toMatchObject({ status: 201 })
+  for (const other of [dated('b', '2019-12-31'), dated('b', '2020'), dated('b', '2021-01-01'), dated('b')]) {
+    const made = makePackage({ consent, parts: { [path]: dated('a', '2020-03-04') + other } })
+    const stays = other === dated('b', '2020')
+    expect(await desk.deliver(made), other).toMatchObject(
+      stays ? { status: 201 } : { status: 422, body: { error: 'consent', part: path } },
+    )
+    if (stays) continue
+    const [row] = (await desk.inbox.quarantined('sleep')).filter(({ digest }) => digest === made.digest)
+    expect(row).toMatchObject({ reason: 'consent-narrow', part: path })
+    expect(await desk.list('quarantine', 'sleep', made.digest, 'parts')).toEqual([
+      sha256(made.parts.get('consent.json') ?? ''),
+    ])
+  }
+})

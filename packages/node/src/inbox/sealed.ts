@@ -74,7 +74,9 @@ export async function checkSealed(
     const bytes = await read(part.path).catch(() => {
       throw new Refusal('manifest', { part: part.path, finding: 'seal' })
     })
-    if (bytes.length !== part.size || !inspectBytes(bytes, kindOf(part)))
+    const finding = inspectBytes(bytes, kindOf(part), agreed?.period)
+    if (finding === 'outside') throw new Refusal('consent', { part: part.path, finding: 'consent-narrow' })
+    if (bytes.length !== part.size || finding !== 'ok')
       throw new Refusal('manifest', { part: part.path, finding: 'content' })
     // Before anything else of a participant is looked at.
     if (part === consent) agreed = checkConsent(bytes, manifest, now)

@@ -1,7 +1,7 @@
 import { createReadStream } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ConsentDocument, Manifest, PrivateKey } from '@s4s/core'
+import type { ConsentDocument, Manifest, Period, PrivateKey } from '@s4s/core'
 import { isObject, parseJsonBytes } from '../json.js'
 import { checkConsent } from './consent.js'
 import { readIfThere } from './disk.js'
@@ -39,10 +39,13 @@ export async function checkParts(
   keys: readonly PrivateKey[],
 ): Promise<ConsentDocument | undefined> {
   const damaged: string[] = []
+  const period =
+    manifest && periodIn(await readFile(join(folder, manifest.consent.sha256)).catch(() => new Uint8Array()))
   for (const part of parts) {
     const kind = manifest ? kindOf(part) : ({ kind: 'attachment' } as const)
-    const finding = await inspectPart(createReadStream(join(folder, part.sha256), piece), part, kind)
+    const finding = await inspectPart(createReadStream(join(folder, part.sha256), piece), part, kind, period)
     if (finding === 'content') throw new Refusal('manifest', { part: part.path, finding: 'content' })
+    if (finding === 'outside') throw new Refusal('consent', { part: part.path, finding: 'consent-narrow' })
     if (finding === 'digest') damaged.push(part.sha256)
   }
   if (damaged.length === 0) {
@@ -57,6 +60,12 @@ export async function checkParts(
   throw new Refusal('incomplete', { missing: [...new Set(damaged)] })
 }
 
+// As it stands there: whether the consent is good is found out after the parts are.
+function periodIn(consent: Uint8Array): Period | undefined {
+  const value = parseJsonBytes(consent)
+  return isObject(value) && isObject(value.period) ? (value.period as Period) : undefined
+}
+
 /** Reads a stored package again, and says what is no longer as it was sent. */
 export async function faultsOf(home: Home, digest: string, keys: readonly PrivateKey[]): Promise<Fault[]> {
   const { folder } = home
@@ -66,16 +75,19 @@ export async function faultsOf(home: Home, digest: string, keys: readonly Privat
   if (envelope?.digest !== digest) return [{ path: 'manifest.json', fault: 'digest' }]
   const { manifest, sealed } = envelope
   const faults: Fault[] = []
+  const agreed = manifest && (await wholeOf(home.read('consent.json')).catch(() => undefined))
+  const period = agreed && periodIn(agreed)
   for (const part of envelope.parts) {
     const kind = manifest ? kindOf(part) : ({ kind: 'attachment' } as const)
-    const finding = await inspectPart(home.read(part.path), part, kind).catch(() => 'missing' as const)
-    if (finding !== 'ok') faults.push({ path: part.path, fault: finding })
+    const finding = await inspectPart(home.read(part.path), part, kind, period).catch(
+      () => 'missing' as const,
+    )
+    if (finding !== 'ok') faults.push({ path: part.path, fault: finding === 'outside' ? 'consent' : finding })
   }
   if (sealed && keys.length > 0 && faults.length === 0) {
     const inside = await openStored(home, keys).catch(() => undefined)
     if (!inside) faults.push({ path: 'manifest.json', fault: 'content' })
   }
-  const agreed = manifest && (await wholeOf(home.read('consent.json')).catch(() => undefined))
   const whole = !faults.some(({ path }) => path === 'consent.json')
   if (agreed && manifest && whole && !covers(agreed, manifest)) {
     faults.push({ path: 'consent.json', fault: 'consent' })
