@@ -215,13 +215,13 @@ describe.skipIf(noChromium !== undefined)('in a real browser', () => {
   }, 60_000)
 
   test('M-08 T38 G6 KF-05 F82 200 requests in 8 tabs at the moment of expiry refresh once, and none fails', async () => {
-    const brief = await startSandbox({ id: 'mercy', people: ['leo'], accessTokenSeconds: 4 })
+    const brief = await startSandbox({ id: 'mercy', people: ['leo'], accessTokenSeconds: 8 })
     app.config = { providers: [brief.provider] }
     await page.goto(`${app.url}/`)
     await ready(page)
     await connect()
     const tabs = [page, ...(await Promise.all(Array.from({ length: 7 }, () => open(context))))]
-    await new Promise((resolve) => setTimeout(resolve, 4500))
+    await new Promise((resolve) => setTimeout(resolve, 8500))
     brief.clearRequests()
     const results = await Promise.all(
       tabs.map((tab) =>

@@ -21,7 +21,8 @@ export async function startServer(
 ): Promise<TestServer> {
   const heard: Heard[] = []
   const sockets = new Set<Socket>()
-  const server = createServer(async (message, response) => {
+  // Longer than any client keeps a connection it does not use: a busy machine must not close one that is just taken up.
+  const server = createServer({ keepAliveTimeout: 65_000 }, async (message, response) => {
     let body = ''
     for await (const chunk of message) body += chunk
     const request: Heard = {

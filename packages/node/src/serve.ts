@@ -24,6 +24,8 @@ export async function serve(
   const server = createServer((incoming, outgoing) => void answerWith(handler, incoming, outgoing, url))
   // A large part on a slow line takes longer than Node's five minutes.
   server.requestTimeout = 3_600_000
+  // Longer than proxies and clients keep a connection: one that is just taken up again must not be closed.
+  server.keepAliveTimeout = 65_000
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, () => {

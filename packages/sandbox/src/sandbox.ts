@@ -97,7 +97,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
       else sendText(response, 500, '{"error":"server_error"}', { 'content-type': 'application/json' })
     })
   }
-  const server = createServer({ keepAliveTimeout: 5000 }, handle)
+  const server = createServer({ keepAliveTimeout: 65_000 }, handle)
   const url = await listen(server, options.port ?? 0)
   const iss = `${url}/fhir`
 

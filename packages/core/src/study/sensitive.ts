@@ -166,7 +166,7 @@ export function sensitivityOf(
   categories: readonly SensitiveCategory[],
 ): (text: string, resource: unknown) => boolean {
   if (categories.length === 0) return () => false
-  const words = new RegExp(categories.map(({ words }) => words.source).join('|'), 'i')
+  const named = (text: string): boolean => categories.some(({ words }) => words.test(text))
   const coded = (value: unknown): boolean => {
     if (Array.isArray(value)) return value.some(coded)
     if (!isObject(value)) return false
@@ -174,10 +174,10 @@ export function sensitivityOf(
     return Object.values(value).some((one) => typeof one === 'object' && coded(one))
   }
   const spoken = (value: unknown): boolean => {
-    if (typeof value === 'string') return words.test(value)
+    if (typeof value === 'string') return named(value)
     return typeof value === 'object' && value !== null && Object.values(value).some(spoken)
   }
-  return (text, resource) => words.test(text) || coded(resource) || (text.includes('\\') && spoken(resource))
+  return (text, resource) => named(text) || coded(resource) || (text.includes('\\') && spoken(resource))
 }
 
 function hasCode({ codes, labels }: SensitiveCategory, coding: Record<string, unknown>): boolean {
