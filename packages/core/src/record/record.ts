@@ -1,4 +1,4 @@
-import type { FhirResource } from '../fhir/types.js'
+import type { FhirResource, Reader } from '../fhir/types.js'
 import type { Plan } from '../plans/plan.js'
 import type { AttachmentShelf, RecordAttachment } from './attachments.js'
 import type { Completeness } from './completeness.js'
@@ -9,7 +9,13 @@ import type { Held, Shelf } from './shelf.js'
 export interface PatientRecord {
   /** The id of the connection it was read through. */
   readonly connection: string
-  readonly provider: { readonly id: string; readonly name: string; readonly iss: string }
+  readonly provider: {
+    readonly id: string
+    readonly name: string
+    readonly iss: string
+    /** The id of the EHR product that it runs, if it is known. */
+    readonly vendor?: string
+  }
   readonly patient: string
   readonly plan: { readonly id: string; readonly classes: readonly string[] }
   readonly startedAt: Date
@@ -38,8 +44,9 @@ export interface PatientRecord {
 export interface RecordParts
   extends Pick<
     PatientRecord,
-    'connection' | 'provider' | 'patient' | 'startedAt' | 'collectedAt' | 'since' | 'completeness' | 'issues'
+    'connection' | 'patient' | 'startedAt' | 'collectedAt' | 'since' | 'completeness' | 'issues'
   > {
+  readonly provider: Reader['provider']
   readonly plan: Plan
   readonly shelf: Shelf
   readonly files: AttachmentShelf
@@ -62,7 +69,7 @@ export function createRecord(parts: RecordParts): PatientRecord {
 
   return Object.freeze({
     connection: parts.connection,
-    provider: Object.freeze({ id: parts.provider.id, name: parts.provider.name, iss: parts.provider.iss }),
+    provider: providerOf(parts.provider),
     patient: parts.patient,
     plan: Object.freeze({ id: plan.id, classes: Object.freeze(plan.classes.map((row) => row.name)) }),
     startedAt: parts.startedAt,
@@ -98,6 +105,10 @@ export function createRecord(parts: RecordParts): PatientRecord {
       attachments = Object.freeze([])
     },
   })
+}
+
+function providerOf({ id, name, iss, vendor }: Reader['provider']): PatientRecord['provider'] {
+  return Object.freeze({ id, name, iss, ...(vendor === undefined ? {} : { vendor: vendor.id }) })
 }
 
 function overlap(a: ReadonlySet<string>, b: ReadonlySet<string>): boolean {

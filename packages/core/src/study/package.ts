@@ -39,7 +39,13 @@ export interface ManifestSource {
   /** Where its parts lie: `records/01`. */
   readonly folder: string
   readonly connection: string
-  readonly provider: { readonly id: string; readonly name: string; readonly iss: string }
+  /** With the id of the EHR product that it runs, if it is known. */
+  readonly provider: {
+    readonly id: string
+    readonly name: string
+    readonly iss: string
+    readonly vendor?: string
+  }
   readonly patient: string
   readonly startedAt: string
   readonly collectedAt: string
@@ -212,7 +218,10 @@ async function addSource(
   return {
     folder,
     connection: record.connection,
-    provider: { id: provider.id, name: provider.name, iss: provider.iss },
+    provider: {
+      ...{ id: provider.id, name: provider.name, iss: provider.iss },
+      ...(provider.vendor === undefined ? {} : { vendor: provider.vendor }),
+    },
     patient: record.patient,
     startedAt: record.startedAt.toISOString(),
     collectedAt: record.collectedAt.toISOString(),

@@ -93,6 +93,12 @@ export const sources: TableOf<SourceSubject> = defineTable({
     ofSource('provider_name', 'string', 'What the provider is called', ({ from }) =>
       textOf(from.provider.name),
     ),
+    ofSource(
+      'provider_vendor',
+      'string',
+      'The EHR product that the provider runs, if it is known',
+      ({ from }) => textOf(from.provider.vendor),
+    ),
     ofSource('provider_base', 'string', 'The FHIR base of the provider', ({ from }) =>
       textOf(from.provider.iss),
     ),

@@ -66,6 +66,7 @@ function readSources(value: unknown): Map<string, Source> {
     if (!isText(folder, 20) || !/^records\/\d{2,4}$/.test(folder) || sources.has(folder)) throw bad()
     if (!isObject(provider) || !isText(provider.id) || !isText(provider.name) || !isText(provider.iss))
       throw bad()
+    if (provider.vendor !== undefined && !isText(provider.vendor, 64)) throw bad()
     if (!isText(source.connection) || !isText(source.patient)) throw bad()
     if (!isDate(source.startedAt) || !isDate(source.collectedAt)) throw bad()
     if (!isObject(plan) || !isText(plan.id) || !Array.isArray(plan.classes)) throw bad()

@@ -18,6 +18,8 @@ export interface PackageRow {
   /** What the participant's providers gave, by data class; empty when the package was removed. */
   readonly completeness: readonly {
     readonly provider: string
+    /** The id of the EHR product that it runs, where the portal knew it. */
+    readonly vendor?: string
     readonly dataClass: string
     readonly status: string
     readonly count: number
@@ -151,6 +153,7 @@ function completenessOf(manifest: Manifest | undefined): PackageRow['completenes
   return (manifest?.sources ?? []).flatMap(({ provider, completeness }) =>
     completeness.map(({ dataClass, status, count }) => ({
       provider: provider.name,
+      ...(provider.vendor === undefined ? {} : { vendor: provider.vendor }),
       dataClass,
       status,
       count,

@@ -31,7 +31,7 @@ const weight = (id: string, value = 70) => ({
     resourceType: 'Observation',
     id,
     effectiveDateTime: '2026-03-01',
-    valueQuantity: { value, unit: 'kg' },
+    valueQuantity: { value, unit: 'kilograms, as measured' },
   },
   code: { coding: [{ system: 'http://loinc.org', code: '29463-7' }] },
 })
@@ -122,7 +122,7 @@ for (const [name, database, missing] of databases) {
       for (const table of ['packages', 'marks', 'studies']) {
         const { rows } = await sql.index.query(`SELECT t::text AS row FROM ${sql.indexSchema}.${table} t`)
         expect(rows.length, table).toBeGreaterThan(0)
-        for (const canary of ['ada@example', 'Canary', '29463', 'kg', '2026-03-01'])
+        for (const canary of ['ada@example', 'Canary', '29463', 'kilograms', '2026-03-01'])
           expect(JSON.stringify(rows)).not.toContain(canary)
       }
       // With another key they have other names, and the database follows.

@@ -20,6 +20,8 @@ export interface Summary {
   /** Of each participant's newest package of each provider. */
   readonly byClass: readonly Tally[]
   readonly byProvider: readonly Tally[]
+  /** By the EHR product that the providers run; `not known` where nobody said. */
+  readonly byVendor: readonly Tally[]
   /** Packages received in each week from the first to the last, by its Monday, with those that were withdrawn later. */
   readonly weeks: readonly { readonly monday: string; readonly packages: number }[]
 }
@@ -38,6 +40,7 @@ export function summaryOf(rows: readonly PackageRow[]): Summary {
     bytes: held.reduce((sum, row) => sum + row.bytes, 0),
     byClass: talliesOf(latest, ({ dataClass }) => dataClass),
     byProvider: talliesOf(latest, ({ provider }) => provider),
+    byVendor: talliesOf(latest, ({ vendor }) => vendor ?? 'not known'),
     weeks: weeksOf(rows),
   }
 }
