@@ -3,6 +3,7 @@ import { defineConfig } from 'tsup'
 export default defineConfig({
   entry: {
     index: 'src/index.ts',
+    'bulk/index': 'src/bulk/index.ts',
     'inbox/index': 'src/inbox/index.ts',
     'store/index': 'src/store/index.ts',
   },

@@ -1,0 +1,29 @@
+// A process that exports records into a folder, says what each of them holds, and goes on when it is told to.
+import { createHash } from 'node:crypto'
+import { createInterface } from 'node:readline'
+import { usCore } from '@s4s/core'
+import { createBackendService, privateKeyJwt } from '@s4s/core/confidential'
+import { nodePlatform } from '../../platform.js'
+import { bulkRecords } from '../index.js'
+
+const [folder = '', key = '', iss = '', written = ''] = process.argv.slice(2)
+const { kid, ...jwk } = JSON.parse(written) as JsonWebKey & { kid: string }
+const algorithm = { name: 'ECDSA', namedCurve: 'P-384' }
+const signing = await crypto.subtle.importKey('jwk', jwk, algorithm, false, ['sign'])
+const service = createBackendService({
+  platform: nodePlatform(),
+  provider: { id: 'town', name: 'Town', iss, clientId: 's4s-backend', auth: privateKeyJwt(signing, kid) },
+  scope: 'system/*.rs',
+})
+const told = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
+for await (const record of bulkRecords(service, { plan: usCore, folder, key })) {
+  const hash = createHash('sha256').update(record.patient)
+  for (const type of Object.keys(record.types()))
+    for (const line of record.lines(type)) hash.update(`${line}\n`)
+  for (const { dataClass, status, count } of record.completeness)
+    hash.update(`${dataClass} ${status} ${count}\n`)
+  process.stdout.write(`${hash.digest('hex')}\n`)
+  await told.next()
+}
+process.stdout.write('end\n')
+process.exit(0)
