@@ -21,6 +21,8 @@ export interface Downloads {
   /** Where the state of the export is. */
   readonly status: string
   readonly needsToken: boolean
+  /** Where the file is by what the server says now. */
+  readonly whereNow: () => Promise<string | undefined>
   /** Most bytes of one file. */
   readonly maxBytes: number
   readonly signal?: AbortSignal
@@ -37,7 +39,8 @@ const hour = 3_600_000
  * @throws ExpiredError when the export is no longer there; the signal's reason
  * @see https://hl7.org/fhir/uv/bulkdata/STU2/export.html#bulk-data-output-file-request
  */
-export async function fetchFile(world: Downloads, file: ExportFile, path: string): Promise<Fetched> {
+export async function fetchFile(world: Downloads, asked: ExportFile, path: string): Promise<Fetched> {
+  let file = asked
   const { sealing, signal } = world
   const known = await fetchedBefore(world, path)
   if (known) return known
@@ -67,6 +70,13 @@ export async function fetchFile(world: Downloads, file: ExportFile, path: string
     if (!isSmartError(error)) throw error
     const isGone = error.status === 404 || error.status === 410
     if (isGone && (await isExpired(world))) throw new ExpiredError('the export is gone')
+    if (!isGone && (error.status === 401 || error.status === 403) && file === asked) {
+      const url = await world.whereNow().catch(() => undefined)
+      if (url !== undefined && url !== file.url) {
+        file = { ...file, url }
+        continue
+      }
+    }
     // A long file that gets further each time is not failing.
     failures = got.gained ? 0 : failures + 1
     if (!mayPass(error) || failures >= attempts || attempt >= mostAttempts)

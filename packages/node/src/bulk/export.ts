@@ -1,9 +1,9 @@
-import { SmartError } from '@s4s/core'
+import { isSmartError, SmartError } from '@s4s/core'
 import type { BackendService } from '@s4s/core/confidential'
 import type { Doors } from './doors.js'
 import { type Fetched, fetchFile } from './download.js'
 import { type Asked, awaitExport, deleteExport, ExpiredError, kickOff } from './kick-off.js'
-import type { ExportFile, ExportManifest } from './manifest.js'
+import { type ExportFile, type ExportManifest, readManifest } from './manifest.js'
 import type { Sealing } from './sealing.js'
 import type { Shelves } from './shelves.js'
 import { stage } from './stage.js'
@@ -102,12 +102,32 @@ async function finish(fetching: Fetching, begun: State): Promise<Finished> {
   let state = begun
   if (!state.manifest) {
     const waiting = (percent = 0): void => tell(fetching, { phase: 'waiting', done: percent, total: 100 })
-    const manifest = await awaitExport(doors, state.status, maxWait, waiting, signal)
+    const manifest = await awaitExport(doors, state.status, maxWait, waiting, signal).catch(async (error) => {
+      // An export that has failed never becomes ready: the next process begins another.
+      if (hasFailed(error)) {
+        await deleteExport(doors, begun.status)
+        await folder.wipe()
+      }
+      throw error
+    })
     state = { ...state, manifest }
     await folder.save(state)
   }
   const manifest = state.manifest as NonNullable<State['manifest']>
   const fetched = await fetchAll(fetching, state.status, manifest)
+  const [first] = fetched.filter(({ file }) => file.kind === 'output')
+  if (first?.fetched.fault !== undefined && fetched.every(isNothing)) {
+    // Nothing at all could be had: an error, as it is for a collection. The next process asks where the files are again.
+    await folder.clear('files')
+    await folder.save(begun.manifest ? withoutManifest(begun) : begun)
+    throw new SmartError(
+      codeOf(first.fetched.fault),
+      `no file of the export of ${doors.provider.name} could be had`,
+      {
+        subject: doors.provider.id,
+      },
+    )
+  }
   // Whatever a process has sorted that was killed meanwhile is sorted again: it costs no request.
   await folder.clear('sorted')
   let sorted = 0
@@ -144,6 +164,17 @@ async function fetchAll(
     maxBytes: maxFileBytes,
     signal: signal ? AbortSignal.any([signal, stop.signal]) : stop.signal,
   }
+  // Addresses that were signed may end before the export does: its state has new ones.
+  const whereNow = async (index: number): Promise<string | undefined> => {
+    const answer = await doors.ask({
+      url: status,
+      headers: { accept: 'application/json' },
+      signal: world.signal,
+    })
+    if (answer.status !== 200) return undefined
+    const now = readManifest(answer.text(), doors.provider).files[index]
+    return now?.type === files[index]?.type ? now?.url : undefined
+  }
   const all: { file: ExportFile; fetched: Fetched; path: string }[] = []
   const queue = files.entries()
   let failure: { error: unknown } | undefined
@@ -152,7 +183,11 @@ async function fetchAll(
       const [index, file] = next.value
       const path = folder.file(index)
       try {
-        all[index] = { file, path, fetched: await fetchFile(world, file, path) }
+        all[index] = {
+          file,
+          path,
+          fetched: await fetchFile({ ...world, whereNow: () => whereNow(index) }, file, path),
+        }
         tell(fetching, { phase: 'files', done: all.filter(Boolean).length, total: files.length })
       } catch (error) {
         failure ??= { error }
@@ -162,24 +197,22 @@ async function fetchAll(
   }
   await Promise.all(Array.from({ length: fetching.concurrency }, work))
   if (failure) throw failure.error
-  const output = all.filter(({ file }) => file.kind === 'output')
-  const [first] = output
-  if (
-    first?.fetched.fault !== undefined &&
-    output.every(({ fetched }) => fetched.fault !== undefined && fetched.lines === 0)
-  )
-    await nothing(fetching, first.fetched.fault)
   return all
 }
 
-// Nothing at all could be had: an error, as it is for a collection. Each file is asked for again by the next process.
-async function nothing({ folder, doors }: Fetching, fault: string): Promise<never> {
-  await folder.clear('files')
-  throw new SmartError(
-    fault === 'count' ? 'FHIR_RESPONSE_INVALID' : (fault as SmartError['code']),
-    `no file of the export of ${doors.provider.name} could be had`,
-    { subject: doors.provider.id },
-  )
+const isNothing = ({ file, fetched }: { file: ExportFile; fetched: Fetched }): boolean =>
+  file.kind !== 'output' || (fetched.fault !== undefined && fetched.lines === 0)
+
+const withoutManifest = ({ manifest: _, ...state }: State): State => state
+
+const codeOf = (fault: string): SmartError['code'] =>
+  fault === 'count' ? 'FHIR_RESPONSE_INVALID' : (fault as SmartError['code'])
+
+function hasFailed(error: unknown): boolean {
+  if (!isSmartError(error)) return false
+  if (error.code === 'FHIR_RESPONSE_INVALID' || error.code === 'FHIR_FOREIGN_URL') return true
+  const { status = 0 } = error
+  return status === 500 || (status >= 400 && status < 500 && ![401, 403, 408, 429].includes(status))
 }
 
 /** Says how far it is. What a listener throws is its own affair. */

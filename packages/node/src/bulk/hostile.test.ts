@@ -346,7 +346,7 @@ describe('what a file holds', () => {
       ],
     })
     const found = await all(run({ maxFileBytes: 2_000_000 }))
-    expect(row(found.get('a'), 'Problems')).toBe('failed 0 FHIR_RESPONSE_INVALID')
+    expect(row(found.get('a'), 'Problems')).toBe('failed 0 FHIR_RESPONSE_TOO_LARGE')
   })
 })
 
@@ -376,7 +376,7 @@ describe('where the token goes', () => {
     })
     const needed = await exporting(withFile(true))
     const refused = needed.run()
-    expect(row((await all(refused)).get('a'), 'Problems')).toBe('failed 0 FHIR_RESPONSE_INVALID')
+    expect(row((await all(refused)).get('a'), 'Problems')).toBe('failed 0 FHIR_FOREIGN_URL')
     expect(refused.report()?.issues[0]?.detail).toBe('FHIR_FOREIGN_URL')
     expect(other.heard).toEqual([])
 
@@ -483,6 +483,47 @@ describe('how an export ends without records', () => {
     expect(Date.now() - begun).toBeLessThan(5000)
     expect(server.heard.at(-1)?.method).toBe('DELETE')
     expect(await readdir(join(folder, 'files'))).toEqual([])
+  })
+
+  test('an export that failed is begun anew by the next process, and one that only cannot be reached is not', async () => {
+    let broken = true
+    const { server, run } = await exporting({
+      output: [['Patient', patient('a')]],
+      status: (request, response) => {
+        if (broken) return json(response, { resourceType: 'OperationOutcome' }, 500)
+        const output = [{ type: 'Patient', url: `http://${request.headers.host}/files/0` }]
+        return json(response, { transactionTime: '2026-01-02T03:04:05Z', requiresAccessToken: true, output })
+      },
+    })
+    const clock = { now: Date.now, sleep: async () => {} }
+    expect(await failure(run({ platform: { clock } }))).toBe('FHIR_SERVER_ERROR')
+    broken = false
+    expect((await all(run())).size).toBe(1)
+    expect(server.heard.filter(({ path }) => path.includes('$export')).length).toBe(2)
+  })
+
+  test('a file whose address has ended is fetched from where it is now', async () => {
+    let polls = 0
+    const { run } = await exporting({
+      output: [
+        ['Patient', patient('a')],
+        ['Condition', problem('1', 'Patient/a')],
+        ['Condition', (_, response) => json(response, '<Error><Code>AccessDenied</Code></Error>', 403)],
+      ],
+      manifest: (server) => ({
+        output: [
+          { type: 'Patient', url: `${server.url}/files/0` },
+          { type: 'Condition', url: `${server.url}/files/${polls++ === 0 ? 2 : 1}` },
+        ],
+      }),
+    })
+    expect(row((await all(run())).get('a'), 'Problems')).toBe('received 1')
+  })
+
+  test('F78 a folder that cannot be written is an error with a code', async () => {
+    const { run } = await exporting({ output: [['Patient', patient('a')]] })
+    await writeFile(join(folder, 'file'), '')
+    expect(await failure(run({ folder: join(folder, 'file', 'export') }))).toBe('CONFIG_STORAGE_FAILED')
   })
 
   test('F76 a file that was altered on disk is not believed', async () => {

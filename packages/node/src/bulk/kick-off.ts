@@ -116,7 +116,7 @@ export async function awaitExport(
 /** Tells the server that the export is no longer needed. What it answers to that changes nothing. */
 export async function deleteExport(doors: Doors, status: string): Promise<void> {
   await doors
-    .ask({ url: status, method: 'DELETE', idleTimeout: 10_000, totalTimeout: 20_000, maxBytes: 1_000_000 })
+    .ask({ url: status, method: 'DELETE', totalTimeout: 5000, maxBytes: 1_000_000 })
     .catch(() => undefined)
 }
 

@@ -38,17 +38,18 @@ export function exportReader(exported: Exported, patient: string, lines: readonl
   const { iss } = service.provider
   const byType = new Map<string, Kept[]>()
   const byTarget = new Map<string, Kept[]>()
+  const intern = createIntern()
   for (const text of lines) {
-    const kept = keptOf(text, iss)
+    const kept = keptOf(text, iss, intern)
     if (!kept) continue
     add(byType, kept.type, kept)
     for (const target of kept.targets) add(byTarget, target, kept)
   }
-  const missing = (type: string, status: number): SmartError =>
+  const missing = (type: string, code: SmartError['code'] = 'FHIR_NOT_FOUND'): SmartError =>
     new SmartError(
-      status === 404 ? 'FHIR_NOT_FOUND' : 'FHIR_RESPONSE_INVALID',
+      code,
       `the export of ${service.provider.name} has no ${/^[A-Z][A-Za-z]{1,63}$/.test(type) ? type : 'such type'}`,
-      { subject: service.provider.id, status },
+      { subject: service.provider.id },
     )
 
   const own = (type: string, id: string): Kept[] => (byType.get(type) ?? []).filter((kept) => kept.id === id)
@@ -59,8 +60,10 @@ export function exportReader(exported: Exported, patient: string, lines: readonl
   }
 
   /** What is said beside the results of a type: that something is missing, and why. */
+  const lacking = (type: string): string | undefined =>
+    Object.hasOwn(staged.incomplete, type) ? staged.incomplete[type] : staged.incomplete['*']
   const outcomesOf = (type: string): Outcome[] => {
-    const lacks = Object.hasOwn(staged.incomplete, type) ? staged.incomplete[type] : staged.incomplete['*']
+    const lacks = lacking(type)
     return [
       ...(lacks === undefined ? [] : [{ severity: 'error' as const, code: codeOf(lacks) }]),
       ...(exported.filtered.has(type) ? [{ severity: 'error' as const, code: 'filtered' }] : []),
@@ -75,7 +78,7 @@ export function exportReader(exported: Exported, patient: string, lines: readonl
     search: SearchParams,
     from?: string,
   ): AsyncGenerator<Page, void, undefined> {
-    if (from !== undefined) throw missing(type, 404)
+    if (from !== undefined) throw missing(type)
     const { _id: ids, practitioner, _revinclude: along, ...criteria } = search
     if (ids !== undefined) {
       const found = await Promise.all(
@@ -93,14 +96,15 @@ export function exportReader(exported: Exported, patient: string, lines: readonl
       return
     }
     // Asked without what comes along, the class that comes along is reported as not had.
-    if (along !== undefined && outcomesOf('Provenance').some(({ severity }) => severity === 'error'))
+    if (along !== undefined && lacking('Provenance') !== undefined)
       throw new SmartError('FHIR_BAD_REQUEST', 'what comes along is not whole', { reason: 'incomplete' })
     const all = byType.get(type) ?? []
     const outcomes = outcomesOf(type)
     const isAbsent = !types.has(type) || (exported.lenient && !exported.present.has(type))
-    if (all.length === 0 && isAbsent) throw missing(type, 404)
+    if (all.length === 0 && isAbsent) throw missing(type)
     // What is missing may be this patient's: nothing is not the same as none.
-    if (all.length === 0 && outcomes.some(({ severity }) => severity === 'error')) throw missing(type, 200)
+    const lacks = lacking(type)
+    if (all.length === 0 && lacks !== undefined) throw missing(type, failureOf(lacks))
     const matches = all.filter(meeting(service, criteria))
     for (let at = 0; at === 0 || at < matches.length; at += pageSize) {
       const part = matches.slice(at, at + pageSize)
@@ -122,7 +126,7 @@ export function exportReader(exported: Exported, patient: string, lines: readonl
     if (found) return found
     // What did not change since is where it was.
     if (exported.partial) return service.readEntry(type, id, options)
-    throw missing(type, 404)
+    throw missing(type)
   }
 
   return Object.freeze({
@@ -163,7 +167,7 @@ interface Kept {
   readonly targets: readonly string[]
 }
 
-function keptOf(text: string, iss: string): Kept | undefined {
+function keptOf(text: string, iss: string, intern: Intern): Kept | undefined {
   const resource = parseJson(text)
   if (!isObject(resource)) return undefined
   const [type, id] = [String(resource.resourceType), String(resource.id)]
@@ -174,7 +178,7 @@ function keptOf(text: string, iss: string): Kept | undefined {
     key: `${type}/${id}`,
     text,
     values: Object.fromEntries(
-      Object.entries(elements).map(([name, element]) => [name, valuesOf(resource[element])]),
+      Object.entries(elements).map(([name, element]) => [name, valuesOf(resource[element], intern)]),
     ),
     targets: targets.flatMap(({ reference }) => localKey(reference, iss) ?? []),
   }
@@ -203,10 +207,19 @@ const done = [
   '_total',
 ]
 
-/** The same values come thousands of times: each is held once. */
-const interned = new Map<string, string>()
+type Intern = (text: string) => string
 
-function valuesOf(value: unknown): readonly string[] {
+/** The same values come thousands of times: each is held once. */
+function createIntern(): Intern {
+  const interned = new Map<string, string>()
+  return (text) => {
+    const known = interned.get(text)
+    if (known === undefined) interned.set(text, text)
+    return known ?? text
+  }
+}
+
+function valuesOf(value: unknown, intern: Intern): readonly string[] {
   return [value].flat().flatMap((one): string[] => {
     if (typeof one === 'string') return [intern(one)]
     if (!isObject(one)) return []
@@ -217,14 +230,6 @@ function valuesOf(value: unknown): readonly string[] {
         )
       : []
   })
-}
-
-function intern(text: string): string {
-  const known = interned.get(text)
-  if (known !== undefined) return known
-  if (interned.size > 50_000) interned.clear()
-  interned.set(text, text)
-  return text
 }
 
 // By the code alone: servers and versions of US Core write the systems of the same categories differently.
@@ -257,6 +262,21 @@ function bytesOf(resource: Resource): AttachmentBytes | undefined {
   const type = typeof contentType === 'string' ? contentType : 'application/octet-stream'
   return { contentType: type, bytes: Uint8Array.from(Buffer.from(data, 'base64')) }
 }
+
+// What says of a file that it is not there says nothing about the type.
+const telling = [
+  'FHIR_UNREACHABLE',
+  'FHIR_TIMEOUT',
+  'FHIR_RATE_LIMITED',
+  'FHIR_SERVER_ERROR',
+  'FHIR_RESPONSE_TOO_LARGE',
+  'FHIR_FOREIGN_URL',
+  'FHIR_REDIRECTED',
+  'CONFIG_INSECURE_URL',
+  'CONFIG_PRIVATE_ADDRESS',
+] as const
+const failureOf = (lacks: string): SmartError['code'] =>
+  telling.find((code) => code === lacks) ?? 'FHIR_RESPONSE_INVALID'
 
 // An error code of ours stays one; a word of FHIR is one already.
 const codeOf = (why: string): string => (why === 'count' ? 'incomplete' : why)

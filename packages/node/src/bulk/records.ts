@@ -115,9 +115,10 @@ export function bulkRecords(service: BackendService, options: BulkOptions): Bulk
 
   async function* records(): AsyncGenerator<PatientRecord, void, undefined> {
     signal?.throwIfAborted()
-    const folder = await openFolder(options.folder, sealing)
-    const release = await held(join(options.folder, 'locks'), signal)
+    let release: (() => void) | undefined
     try {
+      const folder = await openFolder(options.folder, sealing)
+      release = await held(join(options.folder, 'locks'), signal)
       const shelves = createShelves(folder.root, sealing)
       const fetching: Fetching = {
         service,
@@ -144,7 +145,7 @@ export function bulkRecords(service: BackendService, options: BulkOptions): Bulk
         cause: error,
       })
     } finally {
-      release()
+      release?.()
     }
   }
 

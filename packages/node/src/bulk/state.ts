@@ -67,5 +67,7 @@ export async function openFolder(root: string, sealing: Sealing): Promise<Folder
 export function nameOfExport(iss: string, { plan, group, patients, since, typeFilters }: Asked): string {
   const classes = plan.classes.map(({ name, type, includes = [] }) => [name, type, includes])
   const about = { iss, plan: plan.id, classes, group, patients, since: since?.getTime(), typeFilters }
-  return createHash('sha256').update(`s4s-bulk/1 ${JSON.stringify(about)}`).digest('hex')
+  return createHash('sha256')
+    .update(`s4s-bulk/1 ${JSON.stringify(about)}`)
+    .digest('hex')
 }

@@ -4,9 +4,9 @@ import { createInterface } from 'node:readline'
 import { usCore } from '@s4s/core'
 import { createBackendService, privateKeyJwt } from '@s4s/core/confidential'
 import { nodePlatform } from '../../platform.js'
-import { bulkRecords } from '../index.js'
+import { type BulkProgress, bulkRecords } from '../index.js'
 
-const [folder = '', key = '', iss = '', written = ''] = process.argv.slice(2)
+const [folder = '', key = '', iss = '', written = '', fatal] = process.argv.slice(2)
 const { kid, ...jwk } = JSON.parse(written) as JsonWebKey & { kid: string }
 const algorithm = { name: 'ECDSA', namedCurve: 'P-384' }
 const signing = await crypto.subtle.importKey('jwk', jwk, algorithm, false, ['sign'])
@@ -16,7 +16,11 @@ const service = createBackendService({
   scope: 'system/*.rs',
 })
 const told = createInterface({ input: process.stdin })[Symbol.asyncIterator]()
-for await (const record of bulkRecords(service, { plan: usCore, folder, key })) {
+// As `kill -9` would, at a point that nobody could hit from outside.
+const onProgress = ({ phase, done }: BulkProgress): void => {
+  if (phase === fatal && done === 3) process.kill(process.pid, 'SIGKILL')
+}
+for await (const record of bulkRecords(service, { plan: usCore, folder, key, onProgress })) {
   const hash = createHash('sha256').update(record.patient)
   for (const type of Object.keys(record.types()))
     for (const line of record.lines(type)) hash.update(`${line}\n`)
