@@ -1,10 +1,10 @@
 // A process that exports records into a folder, says what each of them holds, and goes on when it is told to.
-import { createHash } from 'node:crypto'
 import { createInterface } from 'node:readline'
 import { usCore } from '@s4s/core'
 import { createBackendService, privateKeyJwt } from '@s4s/core/confidential'
 import { nodePlatform } from '../../platform.js'
 import { type BulkProgress, bulkRecords } from '../index.js'
+import { hashOf } from './hash-of.js'
 
 const [folder = '', key = '', iss = '', written = '', fatal] = process.argv.slice(2)
 const { kid, ...jwk } = JSON.parse(written) as JsonWebKey & { kid: string }
@@ -21,12 +21,7 @@ const onProgress = ({ phase, done }: BulkProgress): void => {
   if (phase === fatal && done === 3) process.kill(process.pid, 'SIGKILL')
 }
 for await (const record of bulkRecords(service, { plan: usCore, folder, key, onProgress })) {
-  const hash = createHash('sha256').update(record.patient)
-  for (const type of Object.keys(record.types()))
-    for (const line of record.lines(type)) hash.update(`${line}\n`)
-  for (const { dataClass, status, count } of record.completeness)
-    hash.update(`${dataClass} ${status} ${count}\n`)
-  process.stdout.write(`${hash.digest('hex')}\n`)
+  process.stdout.write(`${hashOf(record)}\n`)
   await told.next()
 }
 process.stdout.write('end\n')
