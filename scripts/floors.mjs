@@ -31,6 +31,7 @@ const connecting = [
     'installation',
     'outlook',
     'backend',
+    'service-request',
     'verbs',
     'checkpoint',
     ...['recognise', 'patient', 'habits'],
@@ -96,7 +97,10 @@ export const floors = [
       { files: ['testing/*'], may: [...util, 'testing/*', 'record/memory-reader', 'type:fhir/types'] },
       // A subpath of its own, and what it opens.
       { files: ['fhir-kit'], may: [...util, 'connection', 'fhir/*'], packages: ['fhir-kit-client'] },
-      { files: ['confidential'], may: ['smart/*', 'backend', 'introspect', 'installation'] },
+      {
+        files: ['confidential'],
+        may: ['smart/*', 'backend', 'service-request', 'introspect', 'installation', 'record/patient-guard'],
+      },
       { files: ['index'], may: ['*'] },
     ],
   },

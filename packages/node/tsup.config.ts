@@ -3,6 +3,7 @@ import { defineConfig } from 'tsup'
 export default defineConfig({
   entry: {
     index: 'src/index.ts',
+    'bulk/index': 'src/bulk/index.ts',
     'inbox/index': 'src/inbox/index.ts',
     'export/index': 'src/export/index.ts',
     'cli/s4s': 'src/cli/s4s.ts',

@@ -135,6 +135,20 @@ describe('tokens of a service', () => {
     ).toThrow(/https/)
   })
 
+  test('T30 T29 a request beside the reads has the token at the FHIR base and at listed origins, and nowhere else', async () => {
+    const { server, options } = await scripted()
+    const other = await startServer((_, response) => json(response, {}, 404))
+    servers.push(other)
+    const service = createBackendService(options)
+    expect((await service.request({ url: `${server.url}/fhir/Group/1/$export` })).error).toBeUndefined()
+    for (const url of [`${server.url}/fhirx`, `${other.url}/fhir/x`, 'http://ehr.example/x'])
+      await expect(service.request({ url })).rejects.toMatchObject({ name: 'SmartError' })
+    expect(other.heard).toEqual([])
+    const listed = await service.request({ url: `${other.url}/files/1`, origins: [other.url] })
+    expect([listed.status, listed.error?.code]).toEqual([404, 'FHIR_NOT_FOUND'])
+    expect(other.heard[0]?.headers.authorization).toBe('Bearer t1')
+  })
+
   test('K-03 I-04 K-10 a service without a key, with a secret or without scopes is not made', async () => {
     const { options } = await scripted()
     const { auth: _auth, ...open } = options.provider

@@ -3,12 +3,13 @@ import { SmartError } from './errors.js'
 import { createReader, type FhirReader } from './fhir/reader.js'
 import type { FhirSend } from './fhir/request.js'
 import type { Platform } from './ports.js'
+import { answered, type ServiceAnswer, type ServiceRequest } from './service-request.js'
 import { defineProviders, type Provider } from './smart/provider.js'
 import { requestTokens } from './smart/token.js'
 import { orAborted } from './util/abort.js'
 import { singleFlight } from './util/async.js'
 import type { Secret } from './util/secret.js'
-import { createTransport } from './util/transport.js'
+import { createTransport, type TransportRequest, type TransportResponse } from './util/transport.js'
 
 export interface BackendOptions {
   readonly platform: Pick<Platform, 'fetch' | 'crypto' | 'clock' | 'store'>
@@ -23,6 +24,13 @@ export interface BackendService extends FhirReader {
   readonly provider: { readonly id: string; readonly name: string; readonly iss: string }
   /** What was granted with the token in hand; empty before the first request. */
   scopes(): readonly string[]
+  /**
+   * Sends a request with the token, to the FHIR base or to the origins that the caller lists and nowhere else. Any status
+   * is an answer.
+   *
+   * @throws SmartError when there is no answer
+   */
+  request(wanted: ServiceRequest): Promise<ServiceAnswer>
 }
 
 /** A new token is asked for this long before the old one ends. Milliseconds. */
@@ -75,30 +83,37 @@ export function createBackendService(options: BackendOptions): BackendService {
     return (await orAborted(signal, () => flight('token', ask))).access
   }
 
-  const send: FhirSend = async (wanted) => {
-    const attempt = (bearer: Secret): ReturnType<FhirSend> =>
-      transport({
-        url: wanted.url,
-        method: wanted.method ?? 'GET',
-        headers: {
-          accept: wanted.accept ?? 'application/fhir+json',
-          ...(wanted.contentType === undefined ? {} : { 'content-type': wanted.contentType }),
-        },
-        within: [provider.iss],
-        bearer,
-        idleTimeout: 90_000,
-        ...(wanted.body === undefined ? {} : { body: wanted.body }),
-        ...(wanted.maxBytes === undefined ? {} : { maxBytes: wanted.maxBytes }),
-        ...(wanted.signal ? { signal: wanted.signal } : {}),
-      })
+  const authorised = async (wanted: Omit<TransportRequest, 'bearer'>): Promise<TransportResponse> => {
     const bearer = await access(undefined, wanted.signal)
-    const answer = await attempt(bearer)
-    return answer.status === 401 ? attempt(await access(bearer, wanted.signal)) : answer
+    const answer = await transport({ ...wanted, bearer })
+    return answer.status === 401
+      ? transport({ ...wanted, bearer: await access(bearer, wanted.signal) })
+      : answer
   }
+
+  const send: FhirSend = (wanted) =>
+    authorised({
+      url: wanted.url,
+      method: wanted.method ?? 'GET',
+      headers: {
+        accept: wanted.accept ?? 'application/fhir+json',
+        ...(wanted.contentType === undefined ? {} : { 'content-type': wanted.contentType }),
+      },
+      within: [provider.iss],
+      idleTimeout: 90_000,
+      ...(wanted.body === undefined ? {} : { body: wanted.body }),
+      ...(wanted.maxBytes === undefined ? {} : { maxBytes: wanted.maxBytes }),
+      ...(wanted.signal ? { signal: wanted.signal } : {}),
+    })
+
+  const world = { clock: platform.clock, provider }
+  const request: BackendService['request'] = ({ origins = [], ...wanted }) =>
+    answered(world, () => authorised({ ...wanted, within: [provider.iss, ...origins] }))
 
   return Object.freeze({
     provider: Object.freeze({ id: provider.id, name: provider.name, iss: provider.iss }),
     scopes: () => held?.scopes ?? [],
+    request,
     ...createReader(provider.iss, { send, clock: platform.clock, crypto: platform.crypto, provider }),
   } satisfies BackendService)
 }

@@ -4,6 +4,8 @@
  * @module
  */
 export { type BackendOptions, type BackendService, createBackendService } from './backend.js'
+export { namesOfPatients } from './record/patient-guard.js'
+export { createOpenRequest, type ServiceAnswer, type ServiceRequest } from './service-request.js'
 export {
   type ClientSecretOptions,
   clientSecret,

@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import { gunzipSync } from 'node:zlib'
 import inject from 'light-my-request'
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
@@ -34,7 +35,10 @@ export function inProcessFetch(origin: string, handler: Handler): typeof globalT
       if (redirects && request.redirect === 'error') throw new TypeError('fetch failed')
       if (!redirects || request.redirect === 'manual') {
         const empty = [101, 204, 205, 304].includes(answer.statusCode) || method === 'HEAD'
-        const response = new Response(empty ? null : new Uint8Array(answer.rawPayload), {
+        // As fetch does with what was sent in fewer bytes.
+        const zipped = answer.headers['content-encoding'] === 'gzip'
+        const bytes = empty || !zipped ? answer.rawPayload : gunzipSync(answer.rawPayload)
+        const response = new Response(empty ? null : new Uint8Array(bytes), {
           status: answer.statusCode,
           headers,
         })

@@ -9,6 +9,7 @@ export {
 export type { ClientKey } from './auth/keys.js'
 export { generateRecords, loadFolder, type Person, people } from './data/index.js'
 export type { Fault, FaultRequest, Faults } from './faults.js'
+export type { ExportBehavior } from './fhir/index.js'
 export type { Answer, PostedRequest } from './participant.js'
 export type { SeenRequest } from './requests.js'
 export { type Sandbox, type SandboxOptions, startSandbox } from './sandbox.js'

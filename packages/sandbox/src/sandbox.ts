@@ -5,7 +5,13 @@ import { defaultClients, publicClientId, type SandboxClient } from './auth/clien
 import { type ClientKey, sandboxKeys } from './auth/keys.js'
 import { people as builtIn, generateRecords, loadFolder, type Person } from './data/index.js'
 import { createFaults, type Faults } from './faults.js'
-import { createFhirServer, createRepository, type Repository, type Resource } from './fhir/index.js'
+import {
+  createFhirServer,
+  createRepository,
+  type ExportBehavior,
+  type Repository,
+  type Resource,
+} from './fhir/index.js'
 import { isTooLong, readBody, sendResponse, sendText, toRequest } from './http.js'
 import { inProcessFetch } from './in-process.js'
 import { messagePage, pageHeaders } from './pages/pages.js'
@@ -38,6 +44,8 @@ export interface SandboxOptions {
   readonly codeSeconds?: number
   /** The EHR product to behave like, with what it does in its own way. */
   readonly behavesLike?: BehaviorName
+  /** How its exports of many records go. */
+  readonly bulk?: ExportBehavior
 }
 
 /** An EHR that is running: a SMART authorization server, a FHIR R4 server and the pages that a person sees. */
@@ -126,6 +134,7 @@ export async function startSandbox(options: SandboxOptions = {}): Promise<Sandbo
     name,
     repository,
     smart: endpointsOf(url),
+    ...(options.bulk ? { bulk: options.bulk } : {}),
     authorize: async (request) => {
       const [scheme = '', token = ''] = (request.headers.get('authorization') ?? '').split(' ')
       return scheme.toLowerCase() === 'bearer' ? authorization.access(token) : undefined

@@ -138,7 +138,11 @@ export function faultError(error: TransportError, world: Pick<RequestWorld, 'pro
   )
 }
 
-function statusError(answer: TransportResponse, world: Pick<RequestWorld, 'provider' | 'clock'>): SmartError {
+/** An answer that is no success as the error that a caller can act on. */
+export function statusError(
+  answer: TransportResponse,
+  world: Pick<RequestWorld, 'provider' | 'clock'>,
+): SmartError {
   const { status, headers } = answer
   const retryAfter = status === 429 || status === 503 ? waitAsked(headers, world.clock.now()) : undefined
   const issue = outcomesOf(parseJson(answer.text()))[0]

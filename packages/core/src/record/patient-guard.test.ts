@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { isAboutAnother } from './patient-guard.js'
+import { isAboutAnother, namesOfPatients } from './patient-guard.js'
 
 const about = (reference: unknown, element = 'subject', resourceType = 'Observation'): boolean =>
   isAboutAnother({ resourceType, [element]: reference }, 'p1')
@@ -68,4 +68,50 @@ test('T48 a Patient is about whom its id says', () => {
   expect(isAboutAnother({ resourceType: 'Patient', id: 'p1' }, 'p1')).toBe(false)
   expect(isAboutAnother({ resourceType: 'Patient', id: 'p2' }, 'p1')).toBe(true)
   expect(isAboutAnother({ resourceType: 'Patient' }, 'p1')).toBe(true)
+})
+
+test.each<[string, object, readonly string[] | undefined]>([
+  ['one who is named', { subject: { reference: 'Patient/p1' } }, ['p1']],
+  [
+    'one who is named at this server',
+    { subject: { reference: 'https://ehr.example/r4/Patient/p1' } },
+    ['p1'],
+  ],
+  [
+    'all whom one element names',
+    { subject: [{ reference: 'Patient/p1' }, { reference: 'Patient/p2' }] },
+    ['p1', 'p2'],
+  ],
+  [
+    'only who is named by every element',
+    {
+      subject: [{ reference: 'Patient/p1' }, { reference: 'Patient/p2' }],
+      patient: { reference: 'Patient/p2' },
+    },
+    ['p2'],
+  ],
+  [
+    'nobody when elements disagree',
+    { subject: { reference: 'Patient/p1' }, patient: { reference: 'Patient/p2' } },
+    undefined,
+  ],
+  [
+    'nobody when it is of another server',
+    { subject: { reference: 'https://other.example/r4/Patient/p1' } },
+    undefined,
+  ],
+  [
+    'nobody when it only looks like this server',
+    { subject: { reference: 'https://ehr.example/r4x/Patient/p1' } },
+    undefined,
+  ],
+  ['everybody when it names no patient', { subject: { reference: 'Group/g1' } }, []],
+])('T48 a resource without a record yet belongs to %s', (_, elements, expected) => {
+  expect(namesOfPatients({ resourceType: 'Observation', ...elements }, 'https://ehr.example/r4/')).toEqual(
+    expected,
+  )
+  expect(
+    namesOfPatients({ resourceType: 'Patient', id: 'p1', ...elements }, 'https://ehr.example/r4'),
+  ).toEqual(['p1'])
+  expect(namesOfPatients('x', 'https://ehr.example/r4')).toBeUndefined()
 })

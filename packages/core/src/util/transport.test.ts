@@ -126,3 +126,27 @@ test('F58 a closed port is unreachable, and the error names the host only', asyn
   expect(error.fault).toBe('unreachable')
   expect(error.message).not.toContain('secret')
 })
+
+test('a body that is taken piece by piece is not held, and what the taking fails with is not the network’s fault', async () => {
+  const server = await serve((_, response) => response.end('x'.repeat(500_000)))
+  let size = 0
+  const answer = await transport({
+    url: `${server.url}/big`,
+    sink: ({ status, headers }) => {
+      expect([status, headers.get('content-length')]).toEqual([200, '500000'])
+      return async (piece) => {
+        size += piece.length
+      }
+    },
+  })
+  expect([size, answer.bytes.length]).toEqual([500_000, 0])
+  const full = new Error('the disk is full')
+  await expect(transport({ url: `${server.url}/big`, sink: () => () => Promise.reject(full) })).rejects.toBe(
+    full,
+  )
+  const capped = transport({ url: `${server.url}/big`, maxBytes: 1000, sink: () => async () => {} })
+  expect(await fault(capped)).toBe('too-large')
+  // Who does not want the body of an answer, such as of a refusal, has it as ever.
+  const whole = await transport({ url: `${server.url}/big`, sink: () => undefined })
+  expect(whole.bytes.length).toBe(500_000)
+})

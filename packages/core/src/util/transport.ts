@@ -41,6 +41,14 @@ export interface TransportRequest {
   readonly signal?: AbortSignal
   /** Given the beginning of the body of a 200 while the rest is still on its way; not called for a short one. */
   readonly onHead?: (text: string) => void
+  /**
+   * Looks at an answer before its body is read, and may take the body as it comes: then `bytes` is empty, the next piece
+   * waits until the last one was taken, and what the taking rejects with is what the request rejects with.
+   */
+  readonly sink?: (answer: {
+    readonly status: number
+    readonly headers: Headers
+  }) => ((piece: Uint8Array) => Promise<void>) | undefined
 }
 
 export interface TransportResponse {
@@ -88,6 +96,7 @@ export function createTransport(world: { readonly fetch: Fetch; readonly clock: 
     } catch (error) {
       if (request.signal?.aborted) throw request.signal.reason
       if (error instanceof TransportError) throw error
+      if (error instanceof SinkError) throw error.cause
       if (isPrivate(error))
         throw new TransportError('private', `${url.host} is inside a private network`, error)
       throw new TransportError('unreachable', `no answer from ${url.host}`, error)
@@ -200,15 +209,19 @@ function createDeadline(clock: Clock, request: TransportRequest): Deadline {
   }
 }
 
+// Told apart from what the network throws: it is not the server's failure.
+class SinkError extends Error {}
+
 const ended = 'ended'
 const headLength = 8192
 
 async function readCapped(
   response: Response,
-  { maxBytes = 32 * MiB, onHead }: TransportRequest,
+  { maxBytes = 32 * MiB, onHead, sink }: TransportRequest,
   deadline: Deadline,
   host: string,
 ): Promise<Uint8Array<ArrayBuffer>> {
+  const take = sink?.(response)
   const reader = response.body?.getReader()
   if (!reader) return new Uint8Array(0)
   const chunks: Uint8Array[] = []
@@ -221,6 +234,14 @@ async function readCapped(
         deadline.alive()
         size += value.byteLength
         if (size > maxBytes) throw new TransportError('too-large', `${host} sent more than ${maxBytes} bytes`)
+        if (take) {
+          await take(value).catch((error: unknown) => {
+            throw new SinkError('', { cause: error })
+          })
+          // The time that the taking took was not the server's.
+          deadline.alive()
+          continue
+        }
         chunks.push(value)
         if (chunks.length === 1 && response.status === 200) onHead?.(decode(value.subarray(0, headLength)))
       }
@@ -230,7 +251,7 @@ async function readCapped(
     void reader.cancel().catch(() => {})
     throw error
   }
-  const bytes = new Uint8Array(size)
+  const bytes = new Uint8Array(take ? 0 : size)
   let at = 0
   for (const chunk of chunks) {
     bytes.set(chunk, at)

@@ -30,6 +30,7 @@ export function capabilityText(options: {
     status: 'active',
     date: '2026-06-01',
     kind: 'instance',
+    instantiates: ['http://hl7.org/fhir/uv/bulkdata/CapabilityStatement/bulk-data'],
     name: 'Sandbox',
     title: name,
     software: { name: '@s4s/sandbox' },
@@ -79,8 +80,12 @@ function capabilityOf(type: string, types: readonly string[]): object {
       .map((name) => `${source}:${name}`),
   )
   const operations = {
-    Patient: ['everything', 'http://hl7.org/fhir/OperationDefinition/Patient-everything'],
-    DocumentReference: ['docref', 'http://hl7.org/fhir/us/core/OperationDefinition/docref'],
+    Patient: [
+      ['everything', 'http://hl7.org/fhir/OperationDefinition/Patient-everything'],
+      ['export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/patient-export'],
+    ],
+    Group: [['export', 'http://hl7.org/fhir/uv/bulkdata/OperationDefinition/group-export']],
+    DocumentReference: [['docref', 'http://hl7.org/fhir/us/core/OperationDefinition/docref']],
   }
   const operation = Object.hasOwn(operations, type) ? operations[type as keyof typeof operations] : undefined
   return {
@@ -95,7 +100,7 @@ function capabilityOf(type: string, types: readonly string[]): object {
       { name: '_lastUpdated', type: 'date' },
       ...parameters.map(({ name, kind }) => ({ name, type: kind })),
     ],
-    ...(operation ? { operation: [{ name: operation[0], definition: operation[1] }] } : {}),
+    ...(operation ? { operation: operation.map(([name, definition]) => ({ name, definition })) } : {}),
   }
 }
 

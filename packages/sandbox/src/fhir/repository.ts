@@ -17,6 +17,8 @@ export interface Indexed extends Stored {
 export interface Tombstone {
   readonly key: string
   readonly owners: ReadonlySet<string>
+  /** When it was removed. Epoch milliseconds. */
+  readonly at: number
 }
 
 /** The records that a server serves, indexed by type, by patient and by reference. */
@@ -27,6 +29,8 @@ export interface Repository {
   /** Leaves a tombstone, so that a read answers 410. */
   remove(type: string, id: string): void
   removed(type: string, id: string): Tombstone | undefined
+  /** All tombstones. */
+  allRemoved(): Iterable<Tombstone>
   /** Copies of the Patient resources. */
   patients(): Resource[]
   /** The types of which there is a resource. */
@@ -126,12 +130,18 @@ export function createRepository(
       const entry = byType.get(type)?.get(id)
       if (!entry) return
       const { key, version } = entry
-      tombstones.set(key, { key, owners: new Set(entry.owners), version: Number(version) || 1 })
+      tombstones.set(key, {
+        key,
+        owners: new Set(entry.owners),
+        version: Number(version) || 1,
+        at: now(),
+      })
       unlink(entry)
       byType.get(type)?.delete(id)
       sharedBy.clear()
     },
     removed: (type: string, id: string) => tombstones.get(`${type}/${id}`),
+    allRemoved: () => tombstones.values(),
     patients: () => [...(byType.get('Patient')?.values() ?? [])].map((entry) => entry.resource),
     types: () => [...byType].filter(([, entries]) => entries.size > 0).map(([type]) => type),
     all: (type: string) => byType.get(type)?.values() ?? [],

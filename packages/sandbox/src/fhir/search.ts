@@ -240,7 +240,7 @@ function parse(context: SearchContext, type: string, given: readonly (readonly [
 }
 
 /** One condition of a search; undefined when the parameter is unknown. */
-function condition(
+export function condition(
   context: SearchContext,
   type: string,
   key: string,
@@ -371,7 +371,7 @@ function countOf(value: string): number {
   return Math.min(Number(value), maxCount)
 }
 
-function instantOf(name: string, value: string): number {
+export function instantOf(name: string, value: string): number {
   const query = dateQuery(value)
   if (!query) throw new FhirProblem(400, 'value', `${quoted(name)} is no date: ${quoted(value)}.`)
   return query.span.low

@@ -1,4 +1,6 @@
+import type { Answer } from './answer.js'
 import { readForm, readJson } from './body.js'
+import { createExports, type ExportBehavior } from './bulk-export.js'
 import { capabilityText, type SmartAddresses } from './capability.js'
 import { type Access, guardOf } from './guard.js'
 import { fhirJson, requireJson, wantsResource } from './media.js'
@@ -18,6 +20,8 @@ export interface FhirServerOptions {
   /** Addresses that the CapabilityStatement names. */
   readonly smart?: SmartAddresses
   readonly name?: string
+  /** How exports of many records go. */
+  readonly bulk?: ExportBehavior
 }
 
 /**
@@ -33,6 +37,7 @@ export function createFhirServer(options: FhirServerOptions): (request: Request)
   const base = options.base.replace(/\/+$/, '')
   const { repository, authorize } = options
   const pages = createPages()
+  const exports = createExports(options.bulk)
   const types = (type: string): boolean => known.has(type) || repository.types().includes(type)
 
   const open = async (request: Request): Promise<Answer> => {
@@ -62,6 +67,8 @@ export function createFhirServer(options: FhirServerOptions): (request: Request)
       guard: guardOf(access, repository),
       strict: /(^|[,;\s])handling=strict\b/i.test(request.headers.get('prefer') ?? ''),
     }
+    const exported = await exports(context, access, request, path, url.searchParams)
+    if (exported) return exported
     if (path.length === 0 && request.method === 'POST') return batch(context, request)
     return route(context, request, path, url.searchParams)
   }
@@ -246,12 +253,6 @@ export function createFhirServer(options: FhirServerOptions): (request: Request)
 
 export type { Access, SmartAddresses }
 
-interface Answer {
-  readonly status: number
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: string | Uint8Array<ArrayBuffer> | null
-}
-
 const known: ReadonlySet<string> = new Set(knownTypes)
 
 const phrases: Readonly<Record<number, string>> = {
@@ -269,7 +270,7 @@ const phrases: Readonly<Record<number, string>> = {
 const shared: Readonly<Record<string, string>> = {
   'Access-Control-Allow-Origin': '*',
   'Access-Control-Expose-Headers':
-    'Content-Location, ETag, Last-Modified, Location, Retry-After, WWW-Authenticate, X-Request-Id',
+    'Content-Location, ETag, Last-Modified, Location, Retry-After, WWW-Authenticate, X-Progress, X-Request-Id',
   'Cache-Control': 'no-store',
   'X-Content-Type-Options': 'nosniff',
 }
@@ -282,7 +283,7 @@ function preflight(request: Request): Response {
     status: 204,
     headers: {
       ...shared,
-      'Access-Control-Allow-Methods': 'GET, HEAD, POST, OPTIONS',
+      'Access-Control-Allow-Methods': 'DELETE, GET, HEAD, POST, OPTIONS',
       'Access-Control-Allow-Headers': [...new Set(names.map((name) => name.trim()))].join(', '),
       'Access-Control-Max-Age': '600',
     },
