@@ -32,6 +32,9 @@ interface Script {
   readonly manifest?: (server: TestServer) => object | string
   readonly kickOff?: Answer
   readonly status?: Answer
+  readonly metadata?: Answer
+  /** Reads of single resources. */
+  readonly read?: Answer
 }
 
 /** A server whose export is what a test says. */
@@ -49,7 +52,8 @@ async function exporting(
         expires_in: 300,
         scope: 'system/*.rs',
       })
-    if (path === '/fhir/metadata') return json(response, {}, 404)
+    if (path === '/fhir/metadata')
+      return script.metadata ? script.metadata(request, response) : json(response, {}, 404)
     if (path.endsWith('/$export')) {
       if (script.kickOff) return script.kickOff(request, response)
       return json(response, '', 202, { 'content-location': `${server.url}/status/1` })
@@ -72,6 +76,7 @@ async function exporting(
         ...manifest,
       })
     }
+    if (path.startsWith('/fhir/') && script.read) return script.read(request, response)
     const [, kind, index] = /^\/(files|errors)\/(\d+)$/.exec(path) ?? []
     const body = kind === 'errors' ? error[Number(index)] : output[Number(index)]?.[1]
     if (typeof body === 'function') return body(request, response)
@@ -274,6 +279,44 @@ describe('what a file holds', () => {
     const unknown = (await all(records)).get('a')
     expect(row(unknown, 'Immunizations')).toBe('failed 0 FHIR_RESPONSE_INVALID')
     expect(JSON.stringify([records.report(), unknown?.completeness])).not.toContain('canary')
+  })
+
+  test('a clinician whom the server does not export is read once for all who name them', async () => {
+    const named = { recorder: { reference: 'Practitioner/dr' } }
+    const { server, run } = await exporting({
+      output: [
+        ['Patient', patient('a') + patient('b')],
+        ['Condition', problem('1', 'Patient/a', named) + problem('2', 'Patient/b', named)],
+      ],
+      read: ({ path }, response) =>
+        path.endsWith('/Practitioner/dr')
+          ? json(response, { resourceType: 'Practitioner', id: 'dr' })
+          : json(response, {}, 404),
+    })
+    const found = await all(run({ plan: usCore.only('Patient', 'Problems', 'Clinicians') }))
+    for (const one of ['a', 'b']) expect(ids(found.get(one), 'Practitioner')).toEqual(['dr'])
+    expect(server.heard.filter(({ path }) => path.includes('/Practitioner/')).length).toBe(1)
+  })
+
+  test('F36 a server that says nothing of itself exports all the same, and what it says it lacks is not asked for', async () => {
+    const clock = { now: Date.now, sleep: async () => {} }
+    const output = [['Patient', patient('a')]] as const
+    const silent = await exporting({ output, metadata: (_, response) => json(response, '', 500) })
+    expect(row((await all(silent.run({ platform: { clock } }))).get('a'), 'Problems')).toBe('none 0')
+    const resource = ['Patient', 'Condition'].map((type) => ({ type }))
+    const small = await exporting({
+      output,
+      metadata: (_, response) => json(response, { rest: [{ resource }] }),
+    })
+    const plan = usCore.only('Patient', 'Problems', 'Immunizations', 'Provenance')
+    const record = (await all(small.run({ plan }))).get('a')
+    expect([row(record, 'Problems'), row(record, 'Immunizations'), row(record, 'Provenance')]).toEqual([
+      'none 0',
+      'not-supported 0 FHIR_NOT_FOUND',
+      'not-supported 0 _revinclude',
+    ])
+    const asked = small.server.heard.find(({ path }) => path.includes('$export'))?.path as string
+    expect(new URL(asked, 'http://x').searchParams.get('_type')).toBe('Patient,Condition')
   })
 
   test('F61 F79 a download that is cut off again and again goes on where it was', async () => {
@@ -542,6 +585,15 @@ describe('how an export ends without records', () => {
     expect(await failure(run())).toBe('CONFIG_STORAGE_FAILED')
   })
 
+  test('T37 another key finds no export and destroys none', async () => {
+    const { run } = await exporting({ output: [['Patient', patient('a') + patient('b')]] })
+    const records = run()[Symbol.asyncIterator]()
+    await records.next()
+    await records.return?.()
+    expect(await failure(run({ key: randomBytes(32).toString('base64') }))).toBe('CONFIG_INVALID')
+    expect((await all(run())).size).toBe(2)
+  })
+
   test('wrong options are said at once', async () => {
     const { run } = await exporting({})
     expect(() => run({ key: 'short' })).toThrow('32 bytes')
@@ -549,6 +601,7 @@ describe('how an export ends without records', () => {
     expect(() => run({ patients: [] })).toThrow(TypeError)
     expect(() => run({ since: new Date('x') })).toThrow(TypeError)
     expect(() => run({ typeFilters: ['category=x'] })).toThrow(TypeError)
+    expect(() => run({ maxLineBytes: 1e9 })).toThrow(TypeError)
     expect(() => run({ fileOrigins: ['nowhere'] })).toThrow('fileOrigins')
   })
 })

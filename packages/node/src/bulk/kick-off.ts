@@ -1,4 +1,4 @@
-import { type Plan, SmartError } from '@s4s/core'
+import { isSmartError, type Plan, SmartError } from '@s4s/core'
 import type { ServiceAnswer } from '@s4s/core/confidential'
 import { isObject, parseJson } from '../json.js'
 import { type Doors, mayPass, waitOf } from './doors.js'
@@ -38,7 +38,12 @@ export async function kickOff(
   scopes: () => readonly string[],
   signal?: AbortSignal,
 ): Promise<Begun> {
-  const has = await typesOfServer(doors, signal)
+  // Asked with the token, whose scopes count. An export needs no more than that of it.
+  const has = await typesOfServer(doors, signal).catch((error: unknown) => {
+    signal?.throwIfAborted()
+    if (isSmartError(error) && error.code.startsWith('FHIR_')) return undefined
+    throw error
+  })
   const types = typesOf(asked.plan).filter((type) => isGranted(scopes(), type) && (has?.has(type) ?? true))
   if (types.length === 0)
     throw new SmartError(
@@ -184,7 +189,7 @@ function send(
   })
 }
 
-/** The types that the server says it has; undefined when it does not say. Asked with the token, whose scopes count. */
+/** The types that the server says it has; undefined when it does not say. */
 async function typesOfServer(doors: Doors, signal?: AbortSignal): Promise<ReadonlySet<string> | undefined> {
   const url = `${doors.provider.iss.replace(/\/$/, '')}/metadata`
   const wanted = { url, headers: { accept: 'application/fhir+json' }, ...(signal ? { signal } : {}) }

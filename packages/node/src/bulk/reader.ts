@@ -1,5 +1,6 @@
 import {
   type AttachmentBytes,
+  isSmartError,
   type Outcome,
   type Page,
   type PageEntry,
@@ -26,11 +27,37 @@ export interface Exported {
   readonly filtered: ReadonlySet<string>
   readonly staged: Staged
   readonly shared: Shared
+  /** Reads at the server what records point to and the export does not hold. */
+  readonly live: Reader['readEntry']
   /** True when only what is new was exported: what it points to may have to be read. */
   readonly partial: boolean
 }
 
 const pageSize = 500
+
+const mostRead = 5000
+
+/** Reads each resource once for all records; of a type that access does not reach, only the first. */
+export function readOnce(service: BackendService): Reader['readEntry'] {
+  const known = new Map<string, Promise<PageEntry>>()
+  const refused = new Map<string, unknown>()
+  return async (type, id, options) => {
+    if (type === 'Patient') return service.readEntry(type, id, options)
+    if (refused.has(type)) throw refused.get(type)
+    const key = `${type}/${id}`
+    const reading = known.get(key) ?? service.readEntry(type, id, options)
+    if (known.size >= mostRead) known.clear()
+    known.set(key, reading)
+    try {
+      return await reading
+    } catch (error) {
+      if (isSmartError(error) && error.code === 'FHIR_FORBIDDEN') refused.set(type, error)
+      // What may pass is asked again.
+      else if (!isSmartError(error) || error.status === undefined) known.delete(key)
+      throw error
+    }
+  }
+}
 
 /** The lines of one patient as something that `collect` can read: it asks, and the files answer in place of the server. */
 export function exportReader(exported: Exported, patient: string, lines: readonly string[]): Reader {
@@ -60,6 +87,8 @@ export function exportReader(exported: Exported, patient: string, lines: readonl
   }
 
   /** What is said beside the results of a type: that something is missing, and why. */
+  const isAbsent = (type: string): boolean =>
+    !types.has(type) || (exported.lenient && !exported.present.has(type))
   const lacking = (type: string): string | undefined =>
     Object.hasOwn(staged.incomplete, type) ? staged.incomplete[type] : staged.incomplete['*']
   const outcomesOf = (type: string): Outcome[] => {
@@ -96,12 +125,11 @@ export function exportReader(exported: Exported, patient: string, lines: readonl
       return
     }
     // Asked without what comes along, the class that comes along is reported as not had.
-    if (along !== undefined && lacking('Provenance') !== undefined)
+    if (along !== undefined && (isAbsent('Provenance') || lacking('Provenance') !== undefined))
       throw new SmartError('FHIR_BAD_REQUEST', 'what comes along is not whole', { reason: 'incomplete' })
     const all = byType.get(type) ?? []
     const outcomes = outcomesOf(type)
-    const isAbsent = !types.has(type) || (exported.lenient && !exported.present.has(type))
-    if (all.length === 0 && isAbsent) throw missing(type)
+    if (all.length === 0 && isAbsent(type)) throw missing(type)
     // What is missing may be this patient's: nothing is not the same as none.
     const lacks = lacking(type)
     if (all.length === 0 && lacks !== undefined) throw missing(type, failureOf(lacks))
@@ -124,8 +152,9 @@ export function exportReader(exported: Exported, patient: string, lines: readonl
   const readEntry: Reader['readEntry'] = async (type, id, options) => {
     const [found] = await byId(type, id)
     if (found) return found
-    // What did not change since is where it was.
-    if (exported.partial) return service.readEntry(type, id, options)
+    // What did not change since is where it was; and some servers export only what is the patients' own.
+    if (exported.partial || (types.has(type) && !exported.present.has(type)))
+      return exported.live(type, id, options)
     throw missing(type)
   }
 

@@ -16,7 +16,7 @@ import { type BulkProgress, type Fetching, type Finished, fetchExport, tell } fr
 import { type BulkIssue, createBulkIssues } from './issues.js'
 import type { Asked } from './kick-off.js'
 import { longestLine, splitLines } from './lines.js'
-import { exportReader } from './reader.js'
+import { exportReader, readOnce } from './reader.js'
 import { createSealing } from './sealing.js'
 import { createShared, createShelves, type Shelves } from './shelves.js'
 import { openFolder } from './state.js'
@@ -42,7 +42,7 @@ export interface BulkOptions {
   readonly concurrency?: number
   /** Most bytes of one file. Default 8 GiB. */
   readonly maxFileBytes?: number
-  /** Most bytes of one line. Default 32 MiB. */
+  /** Most bytes of one line, up to 256 MiB. Default 32 MiB. */
   readonly maxLineBytes?: number
   /** Most resources of one query of a record. Default 1,000,000. */
   readonly maxResources?: number
@@ -101,6 +101,7 @@ export function bulkRecords(service: BackendService, options: BulkOptions): Bulk
   if (!typeFilters.every((filter) => filterForm.test(filter)))
     throw new TypeError('a filter is a type, a question mark and what is searched by')
   if (!((options.concurrency ?? 1) >= 1)) throw new TypeError('concurrency is at least 1')
+  if ((options.maxLineBytes ?? 0) > 256 * 1024 ** 2) throw new TypeError('maxLineBytes is at most 256 MiB')
   const clock = options.platform?.clock ?? ambientClock
   const sealing = createSealing(options.key)
   const doors = createDoors(service, options.fileOrigins ?? [], clock)
@@ -166,6 +167,7 @@ export function bulkRecords(service: BackendService, options: BulkOptions): Bulk
       filtered: new Set(typeFilters.map((filter) => filter.split('?')[0] as string)),
       staged,
       shared: createShared(shelves),
+      live: readOnce(service),
       partial: since !== undefined,
     }
     const names: string[] = []

@@ -32,7 +32,7 @@ export interface SealedFile {
 const pieceSize = 256 * 1024
 /** Nonce and tag. */
 const overhead = 28
-const longest = 64 * 1024 * 1024
+const longest = 512 * 1024 * 1024
 
 /** Seals with AES-256-GCM; each piece is bound to the name of its file. */
 export function createSealing(secret: string): Sealing {
@@ -122,11 +122,12 @@ export function createSealing(secret: string): Sealing {
       const file = await open(path, 'r')
       try {
         const head = Buffer.alloc(4)
+        const { size } = await file.stat()
         for (let at = 0; ; ) {
           const { bytesRead } = await file.read(head, 0, 4, at)
           if (bytesRead === 0) return
           const length = head.readUInt32BE(0)
-          const sealed = Buffer.alloc(Math.min(length, longest))
+          const sealed = Buffer.alloc(Math.min(length, longest, size))
           const { bytesRead: got } = await file.read(sealed, 0, sealed.length, at + 4)
           const plain = got === length ? unseal(path, sealed) : undefined
           if (!plain)

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { mkdir, readdir, rm } from 'node:fs/promises'
+import { mkdir, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { SmartError } from '@s4s/core'
 import { isObject } from '../json.js'
 import type { Asked } from './kick-off.js'
 import type { ExportManifest } from './manifest.js'
@@ -45,6 +46,12 @@ export async function openFolder(root: string, sealing: Sealing): Promise<Folder
     root,
     load: async () => {
       const value = await sealing.value(path)
+      // To begin anew would delete what somebody with the right key could go on with.
+      if (value === undefined && (await stat(path).catch(() => undefined)))
+        throw new SmartError(
+          'CONFIG_INVALID',
+          'the folder holds an export that was written with another key; empty it, or use that key',
+        )
       return isObject(value) && typeof value.for === 'string' && typeof value.status === 'string'
         ? (value as unknown as State)
         : undefined
