@@ -34,6 +34,7 @@ const connecting = [
     'service-request',
     'verbs',
     'checkpoint',
+    'files',
     ...['recognise', 'patient', 'habits'],
   ],
 ]

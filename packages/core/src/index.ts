@@ -82,6 +82,7 @@ export {
 // 2. collect
 
 export { checkpointOf } from './checkpoint.js'
+export { filesOf } from './files.js'
 export { type DataClass, definePlan, type Plan } from './plans/plan.js'
 export { type S4sPilotClass, s4sPilot } from './plans/s4s-pilot.js'
 export { type UsCoreClass, usCore } from './plans/us-core.js'
@@ -184,4 +185,4 @@ export {
 export { ambientClock, ambientCrypto, ambientFetch } from './ambient.js'
 export { errorTable } from './error-table.js'
 export { type ErrorCode, isSmartError, type Remedy, SmartError } from './errors.js'
-export type { Checkpoint, Clock, CryptoPort, Fetch, Lock, Platform, Store } from './ports.js'
+export type { Checkpoint, Clock, CryptoPort, Fetch, FileShelf, Lock, Platform, Store } from './ports.js'

@@ -44,6 +44,17 @@ export interface Checkpoint {
   clear(): Promise<void>
 }
 
+/**
+ * Where the files of records are kept in place of memory, each under the SHA-256 of its bytes, in hexadecimal. Files are
+ * health data: an implementation that writes to disk encrypts them.
+ */
+export interface FileShelf {
+  /** Resolves when the file is durable. */
+  put(sha256: string, bytes: Uint8Array<ArrayBuffer>): Promise<void>
+  get(sha256: string): Promise<Uint8Array<ArrayBuffer> | undefined>
+  delete(sha256: string): Promise<void>
+}
+
 /** What the core needs of the world. `@s4s/browser` and `@s4s/node` each bring one. */
 export interface Platform {
   readonly fetch: Fetch

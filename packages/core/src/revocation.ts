@@ -3,6 +3,7 @@ import type { Provider } from './smart/provider.js'
 import { revokeToken } from './smart/token.js'
 import {
   checkpointPrefix,
+  filePrefix,
   loadConnection,
   revocationKey,
   revocations,
@@ -45,8 +46,8 @@ export async function revokeConnection(
   const wipe = (): Promise<boolean> =>
     attempt(async () => {
       await platform.store.delete(key)
-      for (const kept of await platform.store.keys(checkpointPrefix(current.id)))
-        await platform.store.delete(kept)
+      for (const prefix of [checkpointPrefix(current.id), filePrefix(current.id)])
+        for (const kept of await platform.store.keys(prefix)) await platform.store.delete(kept)
     })
   const manageUrl = current.endpoints.management
   const outcome = (server: Revocation['server'], wiped: boolean): Revocation =>

@@ -6,7 +6,11 @@ import {
   checkpointOf,
   collect,
   createClient,
+  createPackage,
+  defineStudy,
+  filesOf,
   type Platform,
+  recordConsent,
   type Store,
   usCore,
 } from './index.js'
@@ -252,4 +256,34 @@ test('F96 of several providers one that fails costs the others nothing', async (
   expect(second?.count('Laboratory')).toBe(0)
   expect(second?.completeness.filter(({ status }) => status === 'received' || status === 'none')).toEqual([])
   await away.stop()
+})
+
+test('the files of a record may lie in the store of its connection: they are shared from there, and go when access ends', async () => {
+  const platform = testPlatform()
+  const connection = await connect(clientOf(platform))
+  const [here, there] = [
+    await collect(connection, { plan: usCore }),
+    await collect(connection, { plan: usCore, files: filesOf(connection) }),
+  ]
+  const kept = await platform.store.keys('file/')
+  expect(kept.length).toBeGreaterThan(0)
+  const study = defineStudy({
+    ...{
+      id: 'sleep',
+      title: 'Sleep',
+      purpose: 'Rest',
+      plan: usCore,
+      recipient: 'https://sleep.example/inbox',
+    },
+    consent: { version: '1', text: 'I agree.' },
+  })
+  const consent = recordConsent(study, { participant: 'p', signature: 'Camila' })
+  const filesIn = async (record: typeof here) => {
+    const { manifest, parts } = await createPackage([record], { study, consent })
+    for (const part of parts) expect((await part.open()).length).toBe(part.size)
+    return manifest.parts.filter(({ path }) => path.includes('/attachments/')).map(({ sha256 }) => sha256)
+  }
+  expect(await filesIn(there)).toEqual(await filesIn(here))
+  await connection.revoke()
+  expect(await platform.store.keys('file/')).toEqual([])
 })

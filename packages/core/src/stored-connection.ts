@@ -120,5 +120,8 @@ export const revocations = 'revocation/'
 export const revocationKey = (key: string, { connectedAt }: StoredConnection): string =>
   `${revocations}${key}/${connectedAt}`
 
+/** Where the files of a connection's records are: they go when it does. */
+export const filePrefix = (connection: string): string => `file/${connection}/`
+
 /** Where the checkpoints of a connection are: they go when it does. */
 export const checkpointPrefix = (connection: string): string => `checkpoint/${connection}/`

@@ -276,3 +276,68 @@ test('files of a class that does not ask for them are left where they are', asyn
   )
   expect([record.count(), record.attachments, fetched]).toEqual([1, [], []])
 })
+
+/** A shelf in memory that says what it holds, and can fail. */
+function memoryShelf() {
+  const held = new Map<string, Uint8Array<ArrayBuffer>>()
+  const shelf = {
+    held,
+    fails: false,
+    put: async (digest: string, bytes: Uint8Array<ArrayBuffer>) => {
+      if (shelf.fails) throw new DOMException('full', 'QuotaExceededError')
+      held.set(digest, bytes.slice())
+    },
+    get: async (digest: string) => held.get(digest)?.slice(),
+    delete: async (digest: string) => void held.delete(digest),
+  }
+  return shelf
+}
+
+const onShelf = (files: ReturnType<typeof memoryShelf>) =>
+  collect(
+    memoryReader({
+      patient: 'p1',
+      files: new Map([
+        ['Binary/1', text],
+        ['Binary/2', text],
+      ]),
+      search: (type) =>
+        type === 'DocumentReference'
+          ? [pageOf([document('d1', { url: 'Binary/1' }, { url: 'Binary/2' })])]
+          : [],
+    }),
+    { plan: usCore.only('Documents'), files },
+  )
+
+test('files go to a shelf, each once, and are read from there', async () => {
+  const shelf = memoryShelf()
+  const record = await onShelf(shelf)
+  expect(record.attachments.map(({ status }) => status)).toEqual(['received', 'received'])
+  expect([...shelf.held.keys()]).toEqual([await sha256(ambientCrypto, note)])
+  const [first] = record.attachments
+  expect(await first?.open()).toEqual(note)
+  expect(() => first?.bytes()).toThrow('open() reads it')
+  await record.wipe()
+  expect(shelf.held.size).toBe(0)
+  await expect(first?.open()).rejects.toThrow(TypeError)
+})
+
+test('F76 a file that was changed on its shelf is an error, never another file', async () => {
+  const shelf = memoryShelf()
+  const record = await onShelf(shelf)
+  for (const digest of shelf.held.keys()) shelf.held.set(digest, bytesOf('another note'))
+  await expect(record.attachments[0]?.open()).rejects.toMatchObject({ code: 'CONFIG_STORAGE_FAILED' })
+  shelf.held.clear()
+  await expect(record.attachments[0]?.open()).rejects.toMatchObject({ code: 'CONFIG_STORAGE_FAILED' })
+})
+
+test('F70 a shelf that is full costs its files, with the reason, and nothing else', async () => {
+  const shelf = memoryShelf()
+  shelf.fails = true
+  const record = await onShelf(shelf)
+  expect(record.count('Documents')).toBe(1)
+  expect(record.attachments.map(({ status, reason }) => [status, reason])).toEqual([
+    ['failed', 'CONFIG_STORAGE_FAILED'],
+    ['failed', 'CONFIG_STORAGE_FAILED'],
+  ])
+})

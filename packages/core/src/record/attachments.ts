@@ -1,10 +1,11 @@
-import { isSmartError } from '../errors.js'
+import { isSmartError, SmartError } from '../errors.js'
 import type { Reader } from '../fhir/types.js'
-import type { CryptoPort } from '../ports.js'
+import type { CryptoPort, FileShelf } from '../ports.js'
 import { orAborted } from '../util/abort.js'
 import { pool } from '../util/async.js'
 import { base64, fromBase64, hex, sha256 } from '../util/bytes.js'
 import { isObject, parseJson, stringAt } from '../util/json.js'
+import { storage } from '../util/storage.js'
 import type { Held } from './shelf.js'
 
 /**
@@ -24,20 +25,29 @@ export interface RecordAttachment {
   readonly sha256?: string
   /** `DocumentReference/x`: the resource that points to it. */
   readonly source: string
+  /** True when the bytes are on a shelf: only `open` reads them. */
+  readonly shelved?: true
   /** The first of the data classes it belongs to. */
   readonly dataClass: string
   /** Data classes that it belongs to: those of its source which include files. */
   readonly dataClasses: readonly string[]
   /** An error code, when it was not received. */
   readonly reason?: string
-  /** A copy of the bytes; throws a `TypeError` when there are none. */
+  /** A copy of the bytes; throws a `TypeError` when there are none, or when they are on a shelf: see `open`. */
   bytes(): Uint8Array<ArrayBuffer>
+  /**
+   * The bytes, wherever they are kept.
+   *
+   * @throws TypeError when there are none; SmartError `CONFIG_STORAGE_FAILED` when the shelf no longer has what it took
+   */
+  open(): Promise<Uint8Array<ArrayBuffer>>
 }
 
 /** Files with what wipes them. */
 export interface AttachmentShelf {
   readonly attachments: readonly RecordAttachment[]
-  wipe(): void
+  /** Nothing can be read once it is called; it settles when the shelf has let go of its files too. */
+  wipe(): Promise<void>
 }
 
 export interface FetchAttachments {
@@ -46,6 +56,8 @@ export interface FetchAttachments {
   readonly concurrency: number
   readonly signal?: AbortSignal
   readonly maxBytes: number
+  /** Where fetched files go; in memory when there is none. */
+  readonly shelf?: FileShelf
   /** Most bytes of all files that are fetched together. Default 500 MiB. */
   readonly maxTotalBytes?: number
   /** Names of the data classes whose files are wanted, in the order of the plan. */
@@ -77,19 +89,55 @@ export async function fetchAttachments(
   const budget = { left: options.maxTotalBytes ?? totalLimit }
   let wiped = false
 
-  const record = (place: Place, got: Got, bytes?: () => Uint8Array<ArrayBuffer>): void => {
+  const record = (
+    place: Place,
+    got: Got,
+    bytes?: () => Uint8Array<ArrayBuffer>,
+    open?: RecordAttachment['open'],
+  ): void => {
+    const missing = (): TypeError => new TypeError(`the file of ${place.source} is not in the record`)
     const attachment = Object.freeze({
       ...got,
       source: place.source,
+      ...(open ? { shelved: true as const } : {}),
       dataClass: place.dataClasses[0] as string,
       dataClasses: place.dataClasses,
       bytes: () => {
-        if (wiped || !bytes) throw new TypeError(`the file of ${place.source} is not in the record`)
+        if (wiped || !bytes) throw missing()
         return bytes()
+      },
+      open: async () => {
+        if (wiped || !(open ?? bytes)) throw missing()
+        return open ? open() : (bytes as () => Uint8Array<ArrayBuffer>)()
       },
     })
     found.push(attachment)
     options.onReceived(attachment)
+  }
+
+  const { shelf } = options
+  const shelved = new Set<string>()
+  const recordShelved = async (
+    place: Place,
+    got: Got,
+    digest: string,
+    bytes: Uint8Array<ArrayBuffer>,
+  ): Promise<void> => {
+    try {
+      if (!shelved.has(digest)) await storage(() => (shelf as FileShelf).put(digest, bytes))
+    } catch (error) {
+      const { contentType } = got
+      return record(place, { status: 'failed', contentType, size: 0, reason: (error as SmartError).code })
+    }
+    shelved.add(digest)
+    record(
+      place,
+      got,
+      () => {
+        throw new TypeError(`the file of ${place.source} is on a shelf: open() reads it`)
+      },
+      () => fromShelf(shelf as FileShelf, digest, options.crypto),
+    )
   }
 
   const inline: Place[] = []
@@ -114,8 +162,11 @@ export async function fetchAttachments(
       const got = 'bytes' in answer ? await verify(place.stated, answer, options.crypto) : answer
       if ('bytes' in answer && got.sha256 !== undefined) {
         const { sha256: digest } = got
-        if (!kept.has(digest)) kept.set(digest, answer.bytes)
-        record(place, got, () => (kept.get(digest) as Uint8Array<ArrayBuffer>).slice())
+        if (shelf) await recordShelved(place, got, digest, answer.bytes)
+        else {
+          if (!kept.has(digest)) kept.set(digest, answer.bytes)
+          record(place, got, () => (kept.get(digest) as Uint8Array<ArrayBuffer>).slice())
+        }
       } else record(place, got)
     }
   }
@@ -125,11 +176,25 @@ export async function fetchAttachments(
   )
   return {
     attachments: Object.freeze(found.sort(bySource)),
-    wipe: () => {
+    wipe: async () => {
       wiped = true
       kept.clear()
+      for (const digest of shelved) await storage(() => (shelf as FileShelf).delete(digest))
+      shelved.clear()
     },
   }
+}
+
+// What a shelf gives back is what it was given, or an error: another file would end up in a study.
+async function fromShelf(
+  shelf: FileShelf,
+  digest: string,
+  crypto: CryptoPort,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const bytes = await storage(() => shelf.get(digest))
+  if (!bytes || (await sha256(crypto, bytes)) !== digest)
+    throw new SmartError('CONFIG_STORAGE_FAILED', 'a file of the record is no longer as it was kept')
+  return bytes
 }
 
 /** One attachment element: where it stands and what it states. */

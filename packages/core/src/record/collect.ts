@@ -2,7 +2,7 @@ import { ambientClock, ambientCrypto } from '../ambient.js'
 import { isSmartError } from '../errors.js'
 import type { Page, PageEntry, Reader, Resource, SearchParams } from '../fhir/types.js'
 import type { DataClass, Plan } from '../plans/plan.js'
-import type { Checkpoint, Platform } from '../ports.js'
+import type { Checkpoint, FileShelf, Platform } from '../ports.js'
 import { orAborted } from '../util/abort.js'
 import { createGate, type Gate, pool } from '../util/async.js'
 import { isObject } from '../util/json.js'
@@ -56,6 +56,8 @@ export interface CollectOptions {
   readonly split?: boolean
   /** Where it keeps how far it is: one that was cut off goes on from there. `checkpointOf(connection)` */
   readonly checkpoint?: Checkpoint
+  /** Where files go in place of memory: `filesOf(connection)` keeps them with the connection. */
+  readonly files?: FileShelf
   readonly platform?: Pick<Platform, 'crypto' | 'clock'>
 }
 
@@ -642,6 +644,7 @@ async function attachmentsOf(work: Work, received: (dataClass: string) => void):
     concurrency: settings.concurrency,
     ...(signal ? { signal } : {}),
     maxBytes: settings.maxAttachmentBytes ?? attachmentLimit,
+    ...(settings.files ? { shelf: settings.files } : {}),
     dataClasses: settings.plan.classes.filter((row) => row.attachments === true).map((row) => row.name),
     isOver: () => (work.over === undefined ? undefined : reasonOf(work.over)),
     over: (error) => {

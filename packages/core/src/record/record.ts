@@ -36,8 +36,8 @@ export interface PatientRecord {
   resources(of?: string): Iterable<FhirResource>
   /** The server's own JSON texts of a type, one line each, sorted by id; only those of the data classes, if given. */
   lines(type: string, dataClasses?: ReadonlySet<string>): Iterable<string>
-  /** Forgets every resource and file. */
-  wipe(): void
+  /** Forgets every resource and file: at once here, and when it settles on a shelf too. */
+  wipe(): Promise<void>
 }
 
 /** What a record is made of. */
@@ -96,13 +96,14 @@ export function createRecord(parts: RecordParts): PatientRecord {
         if (!dataClasses || overlap(classes, dataClasses)) yield text
       }
     },
-    wipe: () => {
+    wipe: async () => {
       // Emptied in place, so that a loop that is under way ends as well, and whoever still holds one has nothing.
       for (const list of byType.values()) for (const held of list.splice(0)) held.text = ''
       byType.clear()
-      files.wipe()
+      const shelved = files.wipe()
       issues = Object.freeze([])
       attachments = Object.freeze([])
+      await shelved
     },
   })
 }

@@ -177,10 +177,10 @@ async function addPart(
   crypto: CryptoPort,
   path: string,
   contentType: string,
-  open: () => Uint8Array<ArrayBuffer>,
+  open: PackagePart['open'],
   made: { readonly bytes?: Uint8Array; readonly resources?: number } = {},
 ): Promise<Part> {
-  const bytes = made.bytes ?? open()
+  const bytes = made.bytes ?? (await open())
   const part = Object.freeze({
     path,
     contentType,
@@ -311,12 +311,13 @@ async function addAttachments(
       index.push(JSON.stringify({ source, status, contentType, ...(reason === undefined ? {} : { reason }) }))
       continue
     }
-    const bytes = attachment.bytes()
+    const open: PackagePart['open'] = () => (attachment.shelved ? attachment.open() : attachment.bytes())
+    const bytes = await open()
     const digest = await sha256(crypto, bytes)
     const path = paths.get(digest) ?? `${folder}/attachments/${digest}.${extensionOf(attachment)}`
     if (!paths.has(digest)) {
       paths.set(digest, path)
-      await addPart(parts, crypto, path, contentType, () => attachment.bytes(), { bytes })
+      await addPart(parts, crypto, path, contentType, open, { bytes })
     }
     index.push(JSON.stringify({ source, status, contentType, size, sha256: digest, path }))
   }

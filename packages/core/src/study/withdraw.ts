@@ -81,7 +81,7 @@ export async function withdraw(
   const clock = options.platform?.clock ?? ambientClock
 
   // First what depends on no one.
-  const wiped = records.map(wipe).every(Boolean)
+  const wiped = (await Promise.all(records.map(wipe))).every(Boolean)
   const at = new Date(clock.now()).toISOString()
   const tell = (share: Share): Promise<WithdrawnShare> =>
     tellStudy(deliver, noticeOf(share, ask, at), outbox, signal)
@@ -140,9 +140,9 @@ function allOf(shares: readonly WithdrawnShare[]): Withdrawal['study'] {
   })
 }
 
-function wipe(record: Pick<PatientRecord, 'wipe'>): boolean {
+async function wipe(record: Pick<PatientRecord, 'wipe'>): Promise<boolean> {
   try {
-    record.wipe()
+    await record.wipe()
     return true
   } catch {
     return false
