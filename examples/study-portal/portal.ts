@@ -12,7 +12,7 @@ export interface Portal {
   /** The records of this visit, by the id of their connection. In memory only. */
   readonly records: Map<string, PatientRecord>
   /** What was shared in this visit, as a ZIP for the participant to keep. In memory only. */
-  copy?: Blob
+  copy?: Blob | undefined
   /** What went wrong on the way here, until the participant has seen it. */
   problem?: unknown
   /** True when a reload had cut off sharing, until the participant has seen it. */

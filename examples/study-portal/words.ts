@@ -46,7 +46,7 @@ const reasons: Readonly<Record<WithheldReason, string>> = {
 export const reasonWords = (reason: WithheldReason): string => reasons[reason]
 
 /** What stays with the participant, a sentence for each reason. */
-export function withheldWords(withheld: readonly Withheld[]): string[] {
+export function withheldWords(withheld: readonly Pick<Withheld, 'reason' | 'count'>[]): string[] {
   const counts = new Map<WithheldReason, number>()
   for (const { reason, count } of withheld) counts.set(reason, count + (counts.get(reason) ?? 0))
   return [...counts].map(([reason, count]) => `${countOf(count, 'item')} ${reasons[reason]}`)

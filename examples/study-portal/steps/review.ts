@@ -138,7 +138,7 @@ function closerChoices({ notes }: Portal, change: Change): Node[] {
       el(
         'p',
         { className: 'hint' },
-        'We look for it by its medical codes and words, and leave out files, which we cannot look into. The study is not told how much there was, or whether there was any.',
+        'We look for it by its medical codes and words, and leave out files, which we cannot look into. The study sees what you ticked here, as part of your consent. It is not told how much there was, or whether there was any.',
       ),
       el('ul', { className: 'plain' }, ...boxes),
     ),

@@ -1,4 +1,4 @@
-import { type ConsentRecord, createPackage, recordConsent, review } from '@s4s/browser'
+import { type ConsentRecord, createPackage, type PatientRecord, recordConsent, review } from '@s4s/browser'
 import { zipOf } from '@s4s/core/zip'
 import { settleCutOff, shareAndNote } from '../delivery.js'
 import { choicesOf, chosen, forgetRecords, type Portal, recordsOf, type Step } from '../portal.js'
@@ -77,6 +77,20 @@ export const shareStep: Step = {
   },
 }
 
+/** What was shared, to keep; none when it cannot be made, which is no reason to say that sharing did not work. */
+async function copyOf(
+  { study }: Portal,
+  records: readonly PatientRecord[],
+  consent: ConsentRecord,
+  leaveOut: readonly string[],
+): Promise<Blob | undefined> {
+  try {
+    return await new Response(zipOf(await createPackage(records, { study, consent, leaveOut }))).blob()
+  } catch {
+    return undefined
+  }
+}
+
 async function agreeAndShare(
   portal: Portal,
   consentOf: () => Promise<ConsentRecord>,
@@ -98,8 +112,7 @@ async function agreeAndShare(
         text.textContent = `${done} of ${total} files have arrived`
       },
     })
-    const { study } = portal
-    portal.copy = await new Response(zipOf(await createPackage(records, { study, consent, leaveOut }))).blob()
+    portal.copy = await copyOf(portal, records, consent, leaveOut)
     // The study has it; there is no reason to hold it any longer.
     forgetRecords(portal)
     announce('Shared.')
@@ -142,7 +155,15 @@ function summary(portal: Portal, classes: readonly string[]): Node[] {
     return el('li', {}, `${countOf(count, 'item')} from ${provider.name}`)
   })
   const left = study.plan.classes.map(({ name }) => name).filter((name) => !classes.includes(name))
-  const withheld = withheldWords(reviewed.flatMap((one) => one.withheld))
+  const items = reviewed.flatMap((one) => [...one.items()])
+  const files = reviewed.flatMap((one) => one.withheld).filter(({ reason }) => reason === 'unreadable')
+  // What is of a kind that was left out is named above.
+  const withheld = withheldWords([
+    ...items.flatMap(({ withheld: reason }) =>
+      reason && reason !== 'not-agreed' ? [{ reason, count: 1 }] : [],
+    ),
+    ...files,
+  ])
   return [
     el('ul', {}, ...places, el('li', {}, `These kinds: ${listOf(classes.map(labelOf))}`)),
     el(

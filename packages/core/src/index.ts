@@ -120,6 +120,7 @@ export {
   type WithdrawalReceipt,
 } from './study/delivery.js'
 export { type FhirDeliveryOptions, fhirDelivery } from './study/fhir-delivery.js'
+export { itemKey } from './study/item-key.js'
 export {
   createPackage,
   type Given,
@@ -137,6 +138,7 @@ export {
   type UploadSigned,
 } from './study/presigned.js'
 export { type Receipt, type ReceiptIssuer, readReceipt } from './study/receipt.js'
+export { type Removal, type RemovalRow, type RemovalRule, removals } from './study/removals.js'
 export { type ReviewedRecord, type ReviewItem, review } from './study/review.js'
 export {
   isSealedManifest,
@@ -146,7 +148,7 @@ export {
   type SealedManifest,
   seal,
 } from './study/seal.js'
-export { itemKey, type Withheld, type WithheldReason } from './study/select.js'
+export type { Withheld, WithheldReason } from './study/select.js'
 export { type SensitiveCategory, sensitiveCategories } from './study/sensitive.js'
 export { readShare, type Share, type SharedSource, type ShareOptions, share } from './study/share.js'
 export { verifyReceipt } from './study/signature.js'
@@ -160,7 +162,6 @@ export {
   type StatusOptions,
   statusOf,
 } from './study/status.js'
-export { type Removal, type RemovalRow, removals } from './study/strip.js'
 export {
   defineStudy,
   type PublicKey,

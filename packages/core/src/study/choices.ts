@@ -49,6 +49,13 @@ export function chosenPeriod(study: Study, wanted: Period | undefined, now: numb
   }
 }
 
+/** A period, no longer than the study looks back from when the consent was given, whatever it said then. */
+export function withinLookBack(study: Study, given: Period | undefined, givenAt: number): Period | undefined {
+  if (study.lookBackYears === undefined) return given
+  const earliest = yearsBefore(givenAt, study.lookBackYears)
+  return { ...given, start: given?.start !== undefined && given.start > earliest ? given.start : earliest }
+}
+
 /** The ids of the categories that were chosen, in their order. @throws TypeError for one that there is not */
 export function chosenCategories(wanted: readonly string[] | undefined): readonly string[] | undefined {
   if (wanted === undefined || wanted.length === 0) return undefined

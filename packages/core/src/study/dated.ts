@@ -8,7 +8,8 @@ export interface Period {
 
 // The elements that say when something was; of a choice such as effective[x], the beginning of its name.
 const dates: Readonly<Record<string, readonly string[]>> = {
-  AllergyIntolerance: ['onset', 'recordedDate', 'assertedDate', 'lastOccurrence'],
+  // R4 and DSTU2 do not spell the last occurrence alike.
+  AllergyIntolerance: ['onset', 'recordedDate', 'assertedDate', 'lastOccurrence', 'lastOccurence'],
   Appointment: ['start', 'end'],
   CarePlan: ['period', 'created'],
   CareTeam: ['period'],
@@ -31,7 +32,7 @@ const dates: Readonly<Record<string, readonly string[]>> = {
   Media: ['created'],
   MedicationAdministration: ['effective'],
   MedicationDispense: ['whenPrepared', 'whenHandedOver'],
-  MedicationOrder: ['dateWritten'],
+  MedicationOrder: ['dateWritten', 'dateEnded'],
   MedicationRequest: ['authoredOn'],
   MedicationStatement: ['effective', 'dateAsserted'],
   NutritionOrder: ['dateTime'],
@@ -57,6 +58,8 @@ const timeless: ReadonlySet<string> = new Set([
 export function datedWithin(resource: unknown, period: Period): 'inside' | 'outside' | 'undated' {
   if (!isObject(resource)) return 'undated'
   const type = String(resource.resourceType)
+  const inner = Array.isArray(resource.contained) ? resource.contained : []
+  if (inner.some((one: unknown) => datedWithin(one, period) === 'outside')) return 'outside'
   if (timeless.has(type)) return 'inside'
   const spans = (Object.hasOwn(dates, type) ? (dates[type] as readonly string[]) : []).flatMap((path) =>
     spansAt(resource, path),
@@ -109,6 +112,8 @@ function textsIn(value: unknown, depth = 4): string[] {
   if (depth === 0) return []
   if (Array.isArray(value)) return value.flatMap((one) => textsIn(one, depth - 1))
   if (!isObject(value)) return []
+  // Of what has only an end nobody knows when it began.
+  if (value.start === undefined && typeof value.end === 'string') return ['', value.end]
   return ['start', 'end', 'event', 'repeat', 'boundsPeriod'].flatMap((key) => textsIn(value[key], depth - 1))
 }
 

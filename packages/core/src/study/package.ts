@@ -2,15 +2,15 @@ import { ambientClock, ambientCrypto } from '../ambient.js'
 import { SmartError } from '../errors.js'
 import type { CryptoPort, Platform } from '../ports.js'
 import type { RecordAttachment } from '../record/attachments.js'
-import type { Completeness } from '../record/completeness.js'
 import type { PatientRecord } from '../record/record.js'
 import { sha256 } from '../util/bytes.js'
-import { termsOf } from './choices.js'
+import { termsOf, withinLookBack } from './choices.js'
 import { allowedBy, type ConsentRecord, consentBytes } from './consent.js'
 import { provenanceOf } from './provenance.js'
+import type { Removal } from './removals.js'
 import { type Selection, selectFrom, type Terms, toldReasons, type Withheld } from './select.js'
-import type { Removal } from './strip.js'
 import type { Study } from './study.js'
+import { type ToldCompleteness, toldCompleteness, toldIssues } from './told.js'
 import { version } from './version.js'
 
 /** One file of a package. */
@@ -51,7 +51,7 @@ export interface ManifestSource {
   readonly collectedAt: string
   readonly plan: { readonly id: string; readonly classes: readonly string[] }
   /** Rows of the data classes that the consent covers. */
-  readonly completeness: readonly Completeness[]
+  readonly completeness: readonly ToldCompleteness[]
   /** Findings by kind. */
   readonly issues: Readonly<Record<string, number>>
   /** What the consent and the period kept back. What was withheld as sensitive or left out is in no number here. */
@@ -88,7 +88,10 @@ export interface Package {
   readonly manifest: Manifest
   readonly manifestBytes: Uint8Array<ArrayBuffer>
   readonly parts: readonly PackagePart[]
-  /** For the participant: what each record gave, in the order of the manifest's sources. It is not sent. */
+  /**
+   * For the participant: what each record gave, in the order of the manifest's sources, and after these what was
+   * withheld of records that are none. It is not sent.
+   */
   readonly given?: readonly Given[]
   /** True when `manifestBytes` and `parts` are sealed: only the study can read them. */
   readonly sealed?: true
@@ -121,19 +124,29 @@ export async function createPackage(
   const { study, consent, leaveOut = [] } = options
   const { crypto, clock } = options.platform ?? { crypto: ambientCrypto, clock: ambientClock }
   if (!Array.isArray(records)) throw new TypeError('records is not an array')
-  const terms = termsOf(study, allowedBy(consent, study, clock.now()), leaveOut)
+  const allowed = allowedBy(consent, study, clock.now())
+  const period = withinLookBack(study, allowed.period, Date.parse(consent.givenAt))
+  const terms = termsOf(study, { ...allowed, ...(period === undefined ? {} : { period }) }, leaveOut)
 
   const parts: Part[] = []
   const agreed = await addPart(parts, crypto, 'consent.json', 'application/json', () => consentBytes(consent))
   const sources: ManifestSource[] = []
   const given: Given[] = []
-  for (const [index, record] of [...records].sort(bySource).entries()) {
-    const folder = `records/${String(index + 1).padStart(2, '0')}`
-    const selection = selectFrom(record, terms)
+  const left: Given[] = []
+  const sorted = [...records].sort(bySource)
+  const selections = selectFrom(sorted, terms)
+  for (const [index, record] of sorted.entries()) {
+    const selection = selections[index] as Selection
+    const { shared, withheld } = selection
+    const gives = Object.freeze({ shared: Object.freeze(shared), withheld: Object.freeze(withheld) })
+    // A provider of which everything was withheld in silence would say by its name what was.
+    if (isSilent(record, selection)) {
+      left.push(gives)
+      continue
+    }
+    const folder = `records/${String(sources.length + 1).padStart(2, '0')}`
     sources.push(await addSource(parts, crypto, record, folder, terms, selection))
-    given.push(
-      Object.freeze({ shared: Object.freeze(selection.shared), withheld: Object.freeze(selection.withheld) }),
-    )
+    given.push(gives)
   }
   if (!parts.some((part) => part.resources)) {
     throw new SmartError('SHARE_NOTHING', 'nothing that was collected is covered by the consent', {
@@ -164,7 +177,7 @@ export async function createPackage(
     manifest,
     manifestBytes,
     parts: Object.freeze(parts),
-    given: Object.freeze(given),
+    given: Object.freeze([...given, ...left]),
   })
 }
 
@@ -227,22 +240,20 @@ async function addSource(
     collectedAt: record.collectedAt.toISOString(),
     plan: { id: record.plan.id, classes: record.plan.classes.filter((name) => classes.has(name)) },
     completeness: toldCompleteness(record, terms, selection),
-    issues: issueCounts(record, classes),
+    issues: toldIssues(record, terms, selection),
     withheld: selection.withheld.filter(({ reason }) => toldReasons.has(reason)),
     ...(terms.removes.length === 0 ? {} : { removed: selection.removed }),
     counts,
   }
 }
 
-/** The rows of the agreed classes; where the participant withheld in silence, they count as if it were not there. */
-function toldCompleteness(record: PatientRecord, terms: Terms, selection: Selection): Completeness[] {
-  const rows = record.completeness.filter((row) => terms.classes.has(row.dataClass))
-  if (terms.withhold.length === 0 && terms.leaveOut.size === 0) return rows
-  return rows.map((row) => {
-    const count = row.count - (selection.silent[row.dataClass] ?? 0)
-    const status = row.status === 'received' && count === 0 ? 'none' : row.status
-    return { ...row, status, count, queries: [] }
-  })
+/** True when nothing of a record is shared, and something of it was withheld in silence. */
+function isSilent(record: PatientRecord, selection: Selection): boolean {
+  const silent = selection.withheld.some(({ reason }) => !toldReasons.has(reason))
+  if (!silent) return false
+  return Object.keys(record.types()).every(
+    (type) => selection.lines(type)[Symbol.iterator]().next().done === true,
+  )
 }
 
 const ndjson = 'application/fhir+ndjson'
@@ -346,14 +357,6 @@ const extensions: ReadonlyMap<string, string> = new Map([
   ['application/dicom', 'dcm'],
 ])
 const extensionOf = ({ contentType }: RecordAttachment): string => extensions.get(contentType) ?? 'bin'
-
-function issueCounts(record: PatientRecord, classes: ReadonlySet<string>): Record<string, number> {
-  const counts = new Map<string, number>()
-  for (const { kind, dataClass, count } of record.issues) {
-    if (classes.has(dataClass)) counts.set(kind, (counts.get(kind) ?? 0) + count)
-  }
-  return Object.fromEntries([...counts].sort(([a], [b]) => compare(a, b)))
-}
 
 function bySource(a: PatientRecord, b: PatientRecord): number {
   return (

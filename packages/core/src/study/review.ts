@@ -4,8 +4,9 @@ import type { PatientRecord } from '../record/record.js'
 import { isObject, parseJson, stringAt } from '../util/json.js'
 import { type Choices, termsOf } from './choices.js'
 import { dayOf } from './dated.js'
-import { itemKey, type Selection, selectFrom, type Withheld, type WithheldReason } from './select.js'
-import type { Removal } from './strip.js'
+import { itemKey } from './item-key.js'
+import type { Removal } from './removals.js'
+import { type Selection, selectFrom, type Withheld, type WithheldReason } from './select.js'
 import type { Study } from './study.js'
 
 /** One resource, as a participant would look at it before sharing. */
@@ -58,7 +59,10 @@ export function review(
   if (!Array.isArray(records)) throw new TypeError('records is not an array')
   const { study, choices = {}, leaveOut = [], platform } = options
   const terms = termsOf(study, choices, leaveOut, (platform?.clock ?? ambientClock).now())
-  return Object.freeze(records.map((record) => reviewed(record, selectFrom(record, terms), study)))
+  const selections = selectFrom(records, terms)
+  return Object.freeze(
+    records.map((record, index) => reviewed(record, selections[index] as Selection, study)),
+  )
 }
 
 function reviewed(record: PatientRecord, selection: Selection, study: Study): ReviewedRecord {

@@ -1,110 +1,22 @@
 import { endOfString } from '../util/json.js'
-
-/** What a study's protocol keeps out of what it receives. */
-export type Removal = 'free-text' | 'names' | 'contact-details' | 'identifiers' | 'birth-day' | 'files'
-
-/** One kind of removal, and the elements that it takes out. */
-export interface RemovalRow {
-  readonly id: Removal
-  /** What is taken out, in words for the participant. */
-  readonly says: string
-  readonly rules: readonly Rule[]
-}
-
-interface Rule {
-  readonly keys: readonly string[]
-  /** Only a value of this kind. */
-  readonly kind?: 'object' | 'string'
-  /** Only in these types of resources. */
-  readonly in?: readonly string[]
-  /** Only below an element of these names. */
-  readonly under?: readonly string[]
-  /** Only where the object has such a reference beside it. */
-  readonly beside?: RegExp
-  /** Keeps this many characters of a text. */
-  readonly keep?: number
-}
-
-const persons = ['Patient', 'Practitioner', 'RelatedPerson', 'Person']
-const toPerson = /(?:^|\/)(?:Patient|Practitioner|PractitionerRole|RelatedPerson|Person)\/|^#/
-
-/**
- * The removals, from free text to the day of birth. They take whole elements out by name; what is left keeps its
- * bytes, so that `1.00` stays `1.00`.
- *
- * @see https://www.hhs.gov/hipaa/for-professionals/special-topics/de-identification/ for the identifiers
- */
-export const removals: readonly RemovalRow[] = /* @__PURE__ */ Object.freeze([
-  {
-    id: 'free-text',
-    says: 'What was written in free words, and files',
-    rules: [
-      { keys: ['text'], kind: 'object' },
-      { keys: ['div', 'note', 'comment', 'comments', 'conclusion', 'patientInstruction', 'details'] },
-      { keys: ['valueString', 'valueMarkdown', 'valueAnnotation', 'authorString', 'summary'] },
-      { keys: ['description'], kind: 'string' },
-      {
-        keys: ['text'],
-        kind: 'string',
-        under: ['dosage', 'dosageInstruction', 'bodySite', 'reasonCode', 'item'],
-      },
-      { keys: ['data', 'contentString'], kind: 'string' },
-    ],
-  },
-  {
-    id: 'names',
-    says: 'Names of people',
-    rules: [
-      { keys: ['name', 'contact'], in: persons },
-      { keys: ['display'], beside: toPerson },
-      {
-        keys: ['display'],
-        under: ['subject', 'patient', 'performer', 'author', 'requester', 'asserter', 'recorder'],
-      },
-    ],
-  },
-  {
-    id: 'contact-details',
-    says: 'Addresses, telephone numbers and photographs',
-    rules: [{ keys: ['telecom', 'address', 'contact', 'photo'], in: persons }],
-  },
-  {
-    id: 'identifiers',
-    says: 'Record numbers and other identifiers',
-    rules: [
-      { keys: ['identifier', 'masterIdentifier', 'accountNumber', 'subscriberId', 'accessionIdentifier'] },
-    ],
-  },
-  {
-    id: 'birth-day',
-    says: 'The day and month of birth',
-    rules: [{ keys: ['birthDate', 'deceasedDateTime', 'valueDate', 'valueDateTime'], in: persons, keep: 4 }],
-  },
-  {
-    id: 'files',
-    says: 'Files, such as letters and pictures',
-    rules: [
-      {
-        keys: ['data'],
-        kind: 'string',
-        under: ['attachment', 'presentedForm', 'photo', 'content', 'valueAttachment', 'contained'],
-      },
-    ],
-  },
-])
+import { targetOf } from './references.js'
+import { type Removal, type RemovalRule, removals } from './removals.js'
 
 /**
  * Takes elements out of the JSON text of a resource, and says how many of each kind went.
  *
+ * @param gone `Type/id` of resources that nothing shall point to; such references go too, and are not counted
  * @throws SyntaxError when the text is not JSON
  */
 export function strip(
   text: string,
   wanted: readonly Removal[],
+  gone: ReadonlySet<string> = new Set(),
 ): { readonly text: string; readonly removed: Readonly<Partial<Record<Removal, number>>> } {
   const rules = rulesOf(wanted)
   const removed: Partial<Record<Removal, number>> = {}
-  if (rules.size === 0) return { text, removed }
+  if (rules.size === 0 && gone.size === 0) return { text, removed }
+  const extensions = extensionsOf(wanted)
 
   // Undefined for what nothing is left of: FHIR knows no empty elements.
   const rewrite = (value: Node, path: readonly string[], type: string): string | undefined => {
@@ -115,7 +27,15 @@ export function strip(
     if (value.kind !== 'object') return text.slice(value.start, value.end)
     const own = stringOf(text, value, 'resourceType') ?? type
     const reference = stringOf(text, value, 'reference')
-    const members = value.members.map((member) => rewriteMember(member, path, own, reference))
+    if (reference !== undefined && gone.has(targetOf(reference) ?? '')) return undefined
+    const url = extensions.length === 0 ? undefined : stringOf(text, value, 'url')
+    const named = url === undefined ? undefined : extensions.find(([end]) => url.endsWith(end))
+    if (named && isExtension(path)) {
+      removed[named[1]] = (removed[named[1]] ?? 0) + 1
+      return undefined
+    }
+    const names = new Set(value.members.map(({ key }) => key))
+    const members = value.members.map((member) => rewriteMember(member, path, own, reference, names))
     const kept = members.filter((one) => one !== undefined)
     return kept.length === 0 && members.length > 0 ? undefined : `{${kept.join(',')}}`
   }
@@ -125,11 +45,12 @@ export function strip(
     path: readonly string[],
     type: string,
     reference: string | undefined,
+    beside: ReadonlySet<string>,
   ): string | undefined => {
     // What FHIR says about a primitive stands beside it, under its name with an underscore.
     const key = member.key.startsWith('_') ? member.key.slice(1) : member.key
     const { value } = member
-    const found = rules.get(key)?.find(({ rule }) => matches(rule, value.kind, path, type, reference))
+    const found = rules.get(key)?.find(({ rule }) => matches(rule, value.kind, path, type, reference, beside))
     if (!found) {
       if (value.kind === 'string' || value.kind === 'other') return text.slice(member.start, value.end)
       const rewritten = rewrite(value, [...path, key], type)
@@ -144,7 +65,7 @@ export function strip(
   return { text: rewrite(parse(text), [], '') ?? '{}', removed }
 }
 
-type Found = { readonly id: Removal; readonly rule: Rule }
+type Found = { readonly id: Removal; readonly rule: RemovalRule }
 
 /** The rules of the wanted removals, by the name of the element. */
 function rulesOf(wanted: readonly Removal[]): Map<string, Found[]> {
@@ -155,17 +76,45 @@ function rulesOf(wanted: readonly Removal[]): Map<string, Found[]> {
   return byKey
 }
 
+const extensionsOf = (wanted: readonly Removal[]): (readonly [end: string, id: Removal])[] =>
+  removals.flatMap(({ id, extensions = [] }) =>
+    wanted.includes(id) ? extensions.map((end) => [end, id] as const) : [],
+  )
+
+const isExtension = (path: readonly string[]): boolean => /^(?:modifierE|e)xtension$/.test(path.at(-1) ?? '')
+
 function matches(
-  rule: Rule,
+  rule: RemovalRule,
   kind: Node['kind'],
   path: readonly string[],
   type: string,
   reference: string | undefined,
+  beside: ReadonlySet<string>,
 ): boolean {
   if (rule.kind !== undefined && rule.kind !== kind) return false
   if (rule.in && !rule.in.includes(type)) return false
   if (rule.under && !rule.under.some((one) => path.includes(one))) return false
+  if (rule.unless !== undefined && beside.has(rule.unless)) return false
   return rule.beside ? reference !== undefined && rule.beside.test(reference) : true
+}
+
+/**
+ * The same JSON with every name of an object once. Of one that stands twice whoever reads takes the last, so that the
+ * first would be looked at by nobody.
+ *
+ * @throws SyntaxError when the text is not JSON
+ */
+export function onceEach(text: string): string {
+  let repeated = false
+  const rewrite = (value: Node): string => {
+    if (value.kind === 'array') return `[${value.items.map(rewrite).join(',')}]`
+    if (value.kind !== 'object') return text.slice(value.start, value.end)
+    const last = new Map(value.members.map((member) => [member.key, member]))
+    if (last.size < value.members.length) repeated = true
+    return `{${[...last.values()].map(({ key, value: one }) => `${JSON.stringify(key)}:${rewrite(one)}`).join(',')}}`
+  }
+  const rewritten = rewrite(parse(text))
+  return repeated ? rewritten : text
 }
 
 // Where the values of a text begin and end; the text itself is never written anew.

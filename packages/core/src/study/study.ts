@@ -2,7 +2,7 @@ import { SmartError } from '../errors.js'
 import type { Plan } from '../plans/plan.js'
 import { isObject } from '../util/json.js'
 import { isSecure, parseUrl } from '../util/url.js'
-import { type Removal, removals } from './strip.js'
+import { type Removal, removals } from './removals.js'
 
 /** A public key as a JWK. @see https://www.rfc-editor.org/rfc/rfc7517 */
 export type PublicKey = Readonly<Record<string, unknown>> & { readonly kty: string }
