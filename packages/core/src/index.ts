@@ -149,7 +149,7 @@ export {
   seal,
 } from './study/seal.js'
 export type { Withheld, WithheldReason } from './study/select.js'
-export { type SensitiveCategory, sensitiveCategories } from './study/sensitive.js'
+export { type SensitiveCategory, sensitiveCategories, sensitivityOf } from './study/sensitive.js'
 export { readShare, type Share, type SharedSource, type ShareOptions, share } from './study/share.js'
 export { verifyReceipt } from './study/signature.js'
 export {

@@ -1,9 +1,9 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { datedWithin, type Period } from '@s4s/core'
 import { syncFolder } from '../durable.js'
 import { isObject, parseJsonBytes } from '../json.js'
+import type { Limits } from './consent.js'
 import type { PartKind } from './manifest.js'
 import { Refusal } from './refusal.js'
 
@@ -68,16 +68,16 @@ export type PartFinding = 'ok' | 'digest' | 'content' | 'outside'
 /**
  * Reads a file once, in pieces: its digest, its size and, line by line, what it must hold.
  *
- * @param period what the consent covers: a resource that is not dated within it is none that may be here
+ * @param limits what the consent covers: a line beyond them is none that may be here
  */
 export async function inspectPart(
   chunks: AsyncIterable<Uint8Array>,
   expected: { readonly size: number; readonly sha256: string },
   kind: PartKind,
-  period?: Period,
+  limits?: Limits,
 ): Promise<PartFinding> {
   const hash = createHash('sha256')
-  const lines = linesOf(kind, period)
+  const lines = linesOf(kind, limits)
   let size = 0
   let good = true
   for await (const chunk of chunks) {
@@ -95,9 +95,9 @@ export async function inspectPart(
 export function inspectBytes(
   bytes: Uint8Array,
   kind: PartKind,
-  period?: Period,
+  limits?: Limits,
 ): Exclude<PartFinding, 'digest'> {
-  const lines = linesOf(kind, period)
+  const lines = linesOf(kind, limits)
   return lines === undefined || (lines.add(bytes) && lines.end()) ? 'ok' : lines.finding()
 }
 
@@ -111,7 +111,7 @@ interface Lines {
   finding(): 'content' | 'outside'
 }
 
-function linesOf(kind: PartKind, period: Period | undefined): Lines | undefined {
+function linesOf(kind: PartKind, limits: Limits | undefined): Lines | undefined {
   if (kind.kind === 'consent' || kind.kind === 'attachment') return undefined
   const type = kind.kind === 'resources' ? kind.type : kind.kind === 'provenance' ? 'Provenance' : undefined
   let pending: Uint8Array[] = []
@@ -119,12 +119,15 @@ function linesOf(kind: PartKind, period: Period | undefined): Lines | undefined 
   let count = 0
   let outside = false
   const check = (): boolean => {
-    const line = parseJsonBytes(Buffer.concat(pending, length))
+    const bytes = Buffer.concat(pending, length)
+    const line = parseJsonBytes(bytes)
     pending = []
     length = 0
     count++
     if (!isObject(line) || (type !== undefined && line.resourceType !== type)) return false
-    outside = kind.kind === 'resources' && period !== undefined && datedWithin(line, period) !== 'inside'
+    // Where the record is from is not of the record: a provider may be called by what it treats.
+    if (limits === undefined || kind.kind === 'provenance') return true
+    outside = !limits.covers(() => bytes.toString('utf8'), line, kind.kind)
     return !outside
   }
   const keep = (piece: Uint8Array): boolean => {

@@ -6,7 +6,7 @@ import {
   type PrivateKey,
   type SealedManifest,
 } from '@s4s/core'
-import { checkConsent, maxConsentBytes } from './consent.js'
+import { checkConsent, type Limits, limitsOf, maxConsentBytes } from './consent.js'
 import { kindOf, readManifest } from './manifest.js'
 import { inspectBytes } from './parts.js'
 import { Refusal } from './refusal.js'
@@ -70,16 +70,19 @@ export async function checkSealed(
   if (!consent || consent.size > maxConsentBytes)
     throw new Refusal('consent', { part: 'consent.json', finding: 'consent-altered' })
   let agreed: ConsentDocument | undefined
+  let limits: Limits | undefined
   for (const part of [consent, ...manifest.parts.filter((one) => one !== consent)]) {
     const bytes = await read(part.path).catch(() => {
       throw new Refusal('manifest', { part: part.path, finding: 'seal' })
     })
-    const finding = inspectBytes(bytes, kindOf(part), agreed?.period)
+    const finding = inspectBytes(bytes, kindOf(part), limits)
     if (finding === 'outside') throw new Refusal('consent', { part: part.path, finding: 'consent-narrow' })
     if (bytes.length !== part.size || finding !== 'ok')
       throw new Refusal('manifest', { part: part.path, finding: 'content' })
     // Before anything else of a participant is looked at.
-    if (part === consent) agreed = checkConsent(bytes, manifest, now)
+    if (part !== consent) continue
+    agreed = checkConsent(bytes, manifest, now)
+    limits = limitsOf(agreed)
   }
   return agreed
 }

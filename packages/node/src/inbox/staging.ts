@@ -17,6 +17,8 @@ export interface Staging {
   find(study: string, digest: string): Promise<Envelope | undefined>
   /** @throws Refusal `unknown`, or `full` when a full disk ended it */
   get(study: string, digest: string): Promise<Envelope>
+  /** Whose an upload is. */
+  owner(study: string, digest: string): Promise<Owner | undefined>
   /** Opens an upload, or goes on with it. */
   begin(envelope: Envelope, manifestBytes: Uint8Array): Promise<void>
   /** Digests of the parts that have not arrived. */
@@ -66,6 +68,13 @@ export function openStaging({ places, clearing, setAside }: StagingOptions): Sta
       const envelope = await staging.find(study, digest)
       if (!envelope) throw gone(digest)
       return envelope
+    },
+
+    async owner(study: string, digest: string): Promise<Owner | undefined> {
+      const upload = await staging.find(study, digest).catch(() => undefined)
+      if (!upload) return undefined
+      const { consent, participant, withdrawalCommitment } = upload
+      return { consent, participant, withdrawalCommitment }
     },
 
     async begin(envelope: Envelope, manifestBytes: Uint8Array): Promise<void> {

@@ -101,6 +101,8 @@ export function openVault(options: VaultOptions): Vault {
           if (limited && !(await quarantine.makeRoom((await used(digest)) + size - quotaBytes)))
             throw new Refusal('full')
           await staging.begin(envelope, manifestBytes)
+          // Withdrawn since it was asked above: whoever withdrew may have looked before this was there.
+          if (await withdrawals.covers(envelope)) throw new Refusal('withdrawn')
           const missing = await staging.missing(envelope)
           const sealed = envelope.sealed ? { sealed: sha256(manifestBytes) } : {}
           return { kind: 'open', digest, missing, ...sealed }
@@ -119,7 +121,9 @@ export function openVault(options: VaultOptions): Vault {
       if (await tombstones.has(study, digest)) throw new Refusal('withdrawn')
       const before = await packages.receipt(study, digest)
       if (before) return { created: false, receipt: before }
-      const envelope = await staging.get(study, digest)
+      const envelope = await staging.get(study, digest).catch(async (error: unknown) => {
+        throw (await tombstones.has(study, digest)) ? new Refusal('withdrawn') : error
+      })
       return staging.orDiscard(envelope, () =>
         turn(study, envelope.consent, async () => {
           const meanwhile = await packages.receipt(study, digest)

@@ -1,10 +1,10 @@
 import { createReadStream } from 'node:fs'
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { ConsentDocument, Manifest, Period, PrivateKey } from '@s4s/core'
+import type { ConsentDocument, Manifest, PrivateKey } from '@s4s/core'
 import { isObject, parseJsonBytes } from '../json.js'
-import { checkConsent } from './consent.js'
-import { readIfThere } from './disk.js'
+import { checkConsent, limitsOf } from './consent.js'
+import { readIfThere, sha256 } from './disk.js'
 import { type Envelope, readEnvelope, sizeOf } from './envelope.js'
 import { kindOf } from './manifest.js'
 import { inspectPart } from './parts.js'
@@ -39,18 +39,17 @@ export async function checkParts(
   keys: readonly PrivateKey[],
 ): Promise<ConsentDocument | undefined> {
   const damaged: string[] = []
-  const period =
-    manifest && periodIn(await readFile(join(folder, manifest.consent.sha256)).catch(() => new Uint8Array()))
+  const agreed = manifest && (await agreedIn(folder, manifest))
+  const limits = agreed && limitsOf(agreed)
   for (const part of parts) {
     const kind = manifest ? kindOf(part) : ({ kind: 'attachment' } as const)
-    const finding = await inspectPart(createReadStream(join(folder, part.sha256), piece), part, kind, period)
+    const finding = await inspectPart(createReadStream(join(folder, part.sha256), piece), part, kind, limits)
     if (finding === 'content') throw new Refusal('manifest', { part: part.path, finding: 'content' })
     if (finding === 'outside') throw new Refusal('consent', { part: part.path, finding: 'consent-narrow' })
     if (finding === 'digest') damaged.push(part.sha256)
   }
   if (damaged.length === 0) {
-    if (manifest)
-      return checkConsent(await readFile(join(folder, manifest.consent.sha256)), manifest, Date.now())
+    if (agreed) return agreed
     if (sealed && keys.length > 0)
       return checkSealed(sealed, keys, (digest) => readFile(join(folder, digest)), Date.now())
     return undefined
@@ -60,10 +59,11 @@ export async function checkParts(
   throw new Refusal('incomplete', { missing: [...new Set(damaged)] })
 }
 
-// As it stands there: whether the consent is good is found out after the parts are.
-function periodIn(consent: Uint8Array): Period | undefined {
-  const value = parseJsonBytes(consent)
-  return isObject(value) && isObject(value.period) ? (value.period as Period) : undefined
+// Before anything else of a participant is looked at. One that the disk has damaged is found with the other parts.
+async function agreedIn(folder: string, manifest: Manifest): Promise<ConsentDocument | undefined> {
+  const bytes = await readIfThere(join(folder, manifest.consent.sha256))
+  const whole = bytes && sha256(bytes) === manifest.consent.sha256
+  return whole ? checkConsent(bytes, manifest, Date.now()) : undefined
 }
 
 /** Reads a stored package again, and says what is no longer as it was sent. */
@@ -75,11 +75,12 @@ export async function faultsOf(home: Home, digest: string, keys: readonly Privat
   if (envelope?.digest !== digest) return [{ path: 'manifest.json', fault: 'digest' }]
   const { manifest, sealed } = envelope
   const faults: Fault[] = []
-  const agreed = manifest && (await wholeOf(home.read('consent.json')).catch(() => undefined))
-  const period = agreed && periodIn(agreed)
+  const given = manifest && (await wholeOf(home.read('consent.json')).catch(() => undefined))
+  const agreed = given && manifest && consentThen(given, manifest)
+  const limits = agreed && limitsOf(agreed)
   for (const part of envelope.parts) {
     const kind = manifest ? kindOf(part) : ({ kind: 'attachment' } as const)
-    const finding = await inspectPart(home.read(part.path), part, kind, period).catch(
+    const finding = await inspectPart(home.read(part.path), part, kind, limits).catch(
       () => 'missing' as const,
     )
     if (finding !== 'ok') faults.push({ path: part.path, fault: finding === 'outside' ? 'consent' : finding })
@@ -89,7 +90,7 @@ export async function faultsOf(home: Home, digest: string, keys: readonly Privat
     if (!inside) faults.push({ path: 'manifest.json', fault: 'content' })
   }
   const whole = !faults.some(({ path }) => path === 'consent.json')
-  if (agreed && manifest && whole && !covers(agreed, manifest)) {
+  if (given && manifest && whole && !agreed) {
     faults.push({ path: 'consent.json', fault: 'consent' })
   }
   const receipt = parseJsonBytes((await readIfThere(join(folder, 'receipt.json'))) ?? new Uint8Array())
@@ -109,12 +110,11 @@ function envelopeOf(bytes: Uint8Array): Envelope | undefined {
 }
 
 // Whether it still runs is not asked: what was given while it ran stays given.
-function covers(agreed: Uint8Array, manifest: Manifest): boolean {
+function consentThen(bytes: Uint8Array, manifest: Manifest): ConsentDocument | undefined {
   try {
-    const given = (parseJsonBytes(agreed) as { givenAt?: string }).givenAt ?? ''
-    checkConsent(agreed, manifest, Date.parse(given))
-    return true
+    const { givenAt = '' } = parseJsonBytes(bytes) as { givenAt?: string }
+    return checkConsent(bytes, manifest, Date.parse(givenAt))
   } catch {
-    return false
+    return undefined
   }
 }

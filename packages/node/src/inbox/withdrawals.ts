@@ -17,7 +17,11 @@ import {
 
 /** Withdrawals: who may, what goes, and what keeps it from coming back. */
 export interface Withdrawals {
-  /** Ends a consent: it covers every package that was given under it. @throws Refusal `unknown`, `withdrawal-key` */
+  /**
+   * Ends a consent: it covers every package that was given under it, and what of one is still on its way.
+   *
+   * @throws Refusal `unknown`, `withdrawal-key`
+   */
   withdraw(study: string, notice: WithdrawalNotice): Promise<WithdrawalReceipt>
   /** True when nothing is taken any more, of this package or under this consent. */
   covers(envelope: Pick<Envelope, 'study' | 'digest' | 'consent' | 'withdrawalCommitment'>): Promise<boolean>
@@ -40,10 +44,16 @@ export interface WithdrawalsOptions {
 export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
   const { places, tombstones, packages, staging, quarantine, turn, changed, sign } = options
 
-  const ownerOf = async (study: string, digest: string): Promise<Owner | undefined> =>
-    (await packages.owner(study, digest)) ??
-    (await tombstones.find(study, digest)) ??
-    (await quarantine.owner(study, digest))
+  // Of a sealed package the digest is the sender's word, so what lies under one need not all be of one owner.
+  const ownersOf = async (study: string, digest: string): Promise<Owner[]> => {
+    const found = [
+      await staging.owner(study, digest),
+      await packages.owner(study, digest),
+      await tombstones.find(study, digest),
+      await quarantine.owner(study, digest),
+    ]
+    return found.filter((owner) => owner !== undefined)
+  }
 
   // The tombstone first, as it keeps the package from coming back; what a kill leaves is removed at the next start.
   const bury = async (
@@ -121,14 +131,12 @@ export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
 
   return Object.freeze({
     async withdraw(study: string, notice: WithdrawalNotice): Promise<WithdrawalReceipt> {
-      const owner = await ownerOf(study, notice.digest)
-      if (!owner) throw new Refusal('unknown')
-      const { consent, withdrawalCommitment, participant } = owner
-      const proven = timingSafeEqual(Buffer.from(sha256(notice.key)), Buffer.from(withdrawalCommitment))
-      if (!proven || consent !== notice.consent || participant !== notice.participant) {
-        throw new Refusal('withdrawal-key')
-      }
-      return turn(study, consent, async () => {
+      // Looked for while nobody completes under this consent: else it could be moving in just now, and be nowhere.
+      return turn(study, notice.consent, async () => {
+        const owners = await ownersOf(study, notice.digest)
+        if (owners.length === 0) throw new Refusal('unknown')
+        const owner = owners.find((one) => proves(notice, one))
+        if (!owner) throw new Refusal('withdrawal-key')
         const receipt = await end(study, notice.digest, owner, notice.ask)
         await staging.discardUnder(study, owner)
         await quarantine.removeUnder(study, owner)
@@ -152,6 +160,11 @@ export function openWithdrawals(options: WithdrawalsOptions): Withdrawals {
     },
   } satisfies Withdrawals)
 }
+
+const proves = (notice: WithdrawalNotice, { consent, withdrawalCommitment, participant }: Owner): boolean =>
+  timingSafeEqual(Buffer.from(sha256(notice.key)), Buffer.from(withdrawalCommitment)) &&
+  consent === notice.consent &&
+  participant === notice.participant
 
 /** True when both are under one consent: the name alone is not enough, since anyone can write it. */
 export const isOf = (one: Omit<Owner, 'participant'>, other: Omit<Owner, 'participant'>): boolean =>
