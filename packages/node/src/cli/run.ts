@@ -3,28 +3,9 @@ import { stripVTControlCharacters } from 'node:util'
 import { isSmartError } from '@s4s/core'
 import { type CommandDef, renderUsage, runCommand } from 'citty'
 import { codeOf, isNoSpace } from '../durable.js'
-import { inboxExport } from './inbox-export.js'
-import { inboxPackages, inboxVerify } from './inbox-list.js'
+import { root } from './commands.js'
 import { type Output, plain } from './output.js'
 import { UsageError } from './usage.js'
-
-// Without a prototype: what a command is called is what somebody typed.
-const commandsOf = (commands: Record<string, CommandDef>): Record<string, CommandDef> =>
-  Object.assign(Object.create(null), commands)
-
-const root: CommandDef = {
-  meta: { name: 's4s', description: 'What study teams do with health records that were shared with them' },
-  subCommands: commandsOf({
-    inbox: {
-      meta: { name: 's4s inbox', description: 'The packages that a study has received' },
-      subCommands: commandsOf({
-        export: inboxExport,
-        packages: inboxPackages,
-        verify: inboxVerify,
-      }),
-    },
-  }),
-}
 
 /** Runs a command line. @returns the exit code: 0 done, 1 failed, 2 not understood */
 export async function run(

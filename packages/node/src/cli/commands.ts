@@ -1,0 +1,26 @@
+import type { CommandDef } from 'citty'
+import { discover } from './discover.js'
+import { doctor } from './doctor.js'
+import { inboxExport } from './inbox-export.js'
+import { inboxPackages, inboxVerify } from './inbox-list.js'
+
+// Without a prototype: what a command is called is what somebody typed.
+const commandsOf = (commands: Record<string, CommandDef>): Record<string, CommandDef> =>
+  Object.assign(Object.create(null), commands)
+
+/** Every command, as a tree. */
+export const root: CommandDef = {
+  meta: { name: 's4s', description: 'Health records that people share with studies, from the command line' },
+  subCommands: commandsOf({
+    discover,
+    doctor,
+    inbox: {
+      meta: { name: 's4s inbox', description: 'The packages that a study has received' },
+      subCommands: commandsOf({
+        export: inboxExport,
+        packages: inboxPackages,
+        verify: inboxVerify,
+      }),
+    },
+  }),
+}
