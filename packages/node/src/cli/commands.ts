@@ -1,4 +1,8 @@
 import type { CommandDef } from 'citty'
+import { collectRecord } from './collect.js'
+import { completion } from './completion.js'
+import { connect } from './connect.js'
+import { connections } from './connections.js'
 import { discover } from './discover.js'
 import { doctor } from './doctor.js'
 import { inboxExport } from './inbox-export.js'
@@ -14,6 +18,9 @@ export const root: CommandDef = {
   subCommands: commandsOf({
     discover,
     doctor,
+    connect,
+    connections,
+    collect: collectRecord,
     inbox: {
       meta: { name: 's4s inbox', description: 'The packages that a study has received' },
       subCommands: commandsOf({
@@ -22,5 +29,6 @@ export const root: CommandDef = {
         verify: inboxVerify,
       }),
     },
+    completion: completion(() => root),
   }),
 }

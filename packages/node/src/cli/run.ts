@@ -58,6 +58,8 @@ function sentence(error: unknown): string {
 }
 
 const sentences: Readonly<Partial<Record<string, string>>> = {
+  TOKEN_ENDED: 'access has ended at the provider; s4s connect gives it anew',
+  FHIR_UNAUTHORIZED: 'the provider no longer takes this access; s4s connect gives it anew',
   SHARE_SEAL_INVALID: 'a package is sealed, and no key that was given with --open-key opens it',
   SHARE_REFUSED: 'a stored package is no longer what was sent; s4s inbox verify says which',
   SHARE_WITHDRAWN: 'a participant withdrew while the packages were read; nothing was written, run it again',

@@ -16,15 +16,16 @@ export interface Typed {
  * @throws UsageError
  */
 export function checkTyped({ args, rawArgs }: Typed, options: ArgsDef): void {
-  const positional = Object.values(options).filter(({ type }) => type === 'positional').length
-  const extra = args._[positional]
-  if (extra !== undefined) throw new UsageError(`${extra} is not understood here`)
+  // Before what is left over: that may be the value of such an option, and a secret.
   for (const word of rawArgs) {
     const name = /^--?([^=]*)/.exec(word)?.[1]
     if (name === undefined) continue
     if (!Object.hasOwn(options, name) || options[name]?.type === 'positional')
-      throw new UsageError(`there is no option ${word}`)
+      throw new UsageError(`there is no option ${word.split('=')[0]}`)
   }
+  const positional = Object.values(options).filter(({ type }) => type === 'positional').length
+  const extra = args._[positional]
+  if (extra !== undefined) throw new UsageError(`${extra} is not understood here`)
   for (const [name, { type }] of Object.entries(options))
     if (type !== 'boolean' && args[name] === '') throw new UsageError(`--${name} needs a value`)
 }
