@@ -129,7 +129,11 @@ export const floors = [
       { files: ['guarded-fetch'], may: [], packages: ['type:@s4s/core', 'undici', 'node:*'] },
       { files: ['inbox/resumable'], may: ['*'], packages: ['@tus/server', '@tus/file-store', 'node:*'] },
       { files: ['export/parquet'], may: ['*'], packages: ['hyparquet-writer', 'type:@s4s/core/tables'] },
-      { files: ['cli/*'], may: ['*'], packages: ['citty', '@s4s/core', 'node:*'] },
+      {
+        files: ['cli/*'],
+        may: ['*'],
+        packages: ['citty', '@s4s/core', '@s4s/core/smart', '@s4s/core/vendors', 'node:*'],
+      },
       {
         files: ['*'],
         may: ['*'],

@@ -4,6 +4,7 @@ import { singleFlight } from './util/async.js'
 import { isObject, parseJson, stringAt } from './util/json.js'
 import type { Transport } from './util/transport.js'
 import { join, parseUrl } from './util/url.js'
+import { recogniseVendor } from './vendors/recognise.js'
 import type { Vendor } from './vendors/vendor.js'
 
 /** Finds out which EHR product a provider runs. */
@@ -22,16 +23,7 @@ export function createRecognition(
   const answers = new Map<string, Vendor>()
   const flight = singleFlight<Vendor | undefined>()
 
-  const byBase = ({ iss }: Provider): Vendor | undefined => {
-    const url = parseUrl(iss)
-    return (
-      url &&
-      (vendors.find(({ bases }) =>
-        bases?.value.hosts?.some((host) => url.hostname === host || url.hostname.endsWith(`.${host}`)),
-      ) ??
-        vendors.find(({ bases }) => bases?.value.path && url.pathname.includes(bases.value.path)))
-    )
-  }
+  const byBase = ({ iss }: Provider): Vendor | undefined => recogniseVendor(vendors, { base: parseUrl(iss) })
   const as = (provider: Provider, vendor: Vendor | undefined): Provider =>
     vendor ? Object.freeze({ ...provider, vendor }) : provider
 
@@ -45,12 +37,9 @@ export function createRecognition(
     })
     const statement = answer.status === 200 ? parseJson(answer.text()) : undefined
     const software = isObject(statement) ? statement.software : undefined
-    const says = [stringAt(software, 'name'), stringAt(statement, 'publisher')].map((name) =>
-      name?.trim().toLowerCase(),
-    )
-    return vendors.find((vendor) =>
-      vendor.software?.value.some((name) => says.some((said) => said?.startsWith(name.toLowerCase()))),
-    )
+    return recogniseVendor(vendors, {
+      software: [stringAt(software, 'name'), stringAt(statement, 'publisher')],
+    })
   }
 
   const known: Recognition['known'] = (provider, earlier) =>

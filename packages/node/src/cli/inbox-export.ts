@@ -3,6 +3,7 @@ import type { ArgsDef, CommandDef } from 'citty'
 import { type ExportFormat, exportPackages, heldPackages } from '../export/index.js'
 import { inboxOptions, openInbox } from './options.js'
 import { openProgress, printJson, printRows } from './output.js'
+import { openStop } from './stop.js'
 import { UsageError } from './usage.js'
 
 const options: ArgsDef = {
@@ -28,7 +29,7 @@ export const inboxExport: CommandDef = {
     const known = [...(await inbox.packages(study)), ...(await inbox.withdrawals(study))]
     if (known.length === 0) throw new Error(`the inbox has never had a package of the study ${study}`)
     const progress = openProgress(output)
-    const stop = stopper()
+    const stop = openStop('stopped; nothing was written')
     try {
       const report = await exportPackages(heldPackages(inbox, study, keys), {
         format,
@@ -57,17 +58,4 @@ function isWithin(folder: string, path: string): boolean {
   return (
     way === '' || !(way === '..' || way.startsWith('../') || way.startsWith('..\\') || /^[A-Za-z]:/.test(way))
   )
-}
-
-// Whoever stops it finds nothing half written.
-function stopper(): { readonly signal: AbortSignal; forget(): void } {
-  const controller = new AbortController()
-  const stop = (): void => controller.abort(new Error('stopped; nothing was written'))
-  for (const name of ['SIGINT', 'SIGTERM'] as const) process.once(name, stop)
-  return {
-    signal: controller.signal,
-    forget: () => {
-      for (const name of ['SIGINT', 'SIGTERM'] as const) process.off(name, stop)
-    },
-  }
 }

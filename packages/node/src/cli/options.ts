@@ -7,6 +7,7 @@ import { isMissing } from '../durable.js'
 import { createInbox, type Inbox } from '../inbox/inbox.js'
 import { isObject, parseJson } from '../json.js'
 import type { Output } from './output.js'
+import { checkTyped, outputOf, type Typed } from './typed.js'
 import { UsageError } from './usage.js'
 
 /** The options that every command on an inbox takes. */
@@ -20,14 +21,6 @@ export const inboxOptions: ArgsDef = {
       'A private key that opens sealed packages, as a JWK or a set of them; may be given several times',
   },
   json: { type: 'boolean', description: 'Print JSON' },
-}
-
-/** What was typed, as far as it is an option of the command. */
-export interface Typed {
-  readonly rawArgs: readonly string[]
-  readonly args: Readonly<Record<string, unknown>> & { readonly _: readonly string[] }
-  /** Where the command writes. */
-  readonly data?: Output
 }
 
 /** An inbox, opened to be read, and the keys for it. */
@@ -60,21 +53,7 @@ export async function openInbox(typed: Typed, options: ArgsDef): Promise<OpenInb
   // Nothing is served, so nobody ever has to know this key.
   const key = randomBytes(24).toString('base64url')
   const inbox = createInbox({ folder, studies: [{ id: study, key, openKeys: keys }] })
-  const output = typed.data ?? { out: process.stdout, err: process.stderr }
-  return Object.freeze({ inbox, study, keys, output })
-}
-
-// What is misspelt would be ignored, and an export that was not meant be made.
-function checkTyped({ args, rawArgs }: Typed, options: ArgsDef): void {
-  const [extra] = args._
-  if (extra !== undefined) throw new UsageError(`${extra} is not understood here`)
-  for (const word of rawArgs) {
-    const name = /^--?([^=]*)/.exec(word)?.[1]
-    if (name !== undefined && !Object.hasOwn(options, name))
-      throw new UsageError(`there is no option ${word}`)
-  }
-  for (const [name, { type }] of Object.entries(options))
-    if (type !== 'boolean' && args[name] === '') throw new UsageError(`--${name} needs a value`)
+  return Object.freeze({ inbox, study, keys, output: outputOf(typed) })
 }
 
 // The parser keeps the last of an option only.

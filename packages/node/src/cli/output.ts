@@ -39,3 +39,10 @@ export function openProgress({ err }: Output): Progress {
     },
   }
 }
+
+/** How far it is as a bar of `#`, with the numbers. */
+export function progressBar(done: number, total: number): string {
+  const width = 24
+  const full = total > 0 ? Math.min(width, Math.floor((done / total) * width)) : 0
+  return `[${'#'.repeat(full)}${'-'.repeat(width - full)}] ${done}/${total}`
+}

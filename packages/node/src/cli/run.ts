@@ -3,28 +3,9 @@ import { stripVTControlCharacters } from 'node:util'
 import { isSmartError } from '@s4s/core'
 import { type CommandDef, renderUsage, runCommand } from 'citty'
 import { codeOf, isNoSpace } from '../durable.js'
-import { inboxExport } from './inbox-export.js'
-import { inboxPackages, inboxVerify } from './inbox-list.js'
+import { root } from './commands.js'
 import { type Output, plain } from './output.js'
 import { UsageError } from './usage.js'
-
-// Without a prototype: what a command is called is what somebody typed.
-const commandsOf = (commands: Record<string, CommandDef>): Record<string, CommandDef> =>
-  Object.assign(Object.create(null), commands)
-
-const root: CommandDef = {
-  meta: { name: 's4s', description: 'What study teams do with health records that were shared with them' },
-  subCommands: commandsOf({
-    inbox: {
-      meta: { name: 's4s inbox', description: 'The packages that a study has received' },
-      subCommands: commandsOf({
-        export: inboxExport,
-        packages: inboxPackages,
-        verify: inboxVerify,
-      }),
-    },
-  }),
-}
 
 /** Runs a command line. @returns the exit code: 0 done, 1 failed, 2 not understood */
 export async function run(
@@ -77,6 +58,8 @@ function sentence(error: unknown): string {
 }
 
 const sentences: Readonly<Partial<Record<string, string>>> = {
+  TOKEN_ENDED: 'access has ended at the provider; s4s connect gives it anew',
+  FHIR_UNAUTHORIZED: 'the provider no longer takes this access; s4s connect gives it anew',
   SHARE_SEAL_INVALID: 'a package is sealed, and no key that was given with --open-key opens it',
   SHARE_REFUSED: 'a stored package is no longer what was sent; s4s inbox verify says which',
   SHARE_WITHDRAWN: 'a participant withdrew while the packages were read; nothing was written, run it again',
