@@ -255,8 +255,8 @@ describe('who may come back', () => {
     const [first] = await connectionsIn(portal, one)
     const [second] = await connectionsIn(portal, two)
     expect(first?.id).not.toBe(second?.id)
-    const headers = { 'sec-fetch-site': 'same-origin' }
-    const answer = await two.go(`${portal.base}/connections/${first?.id}/revoke`, { method: 'POST', headers })
+    const headers = { 'sec-fetch-site': 'same-origin', 'content-type': 'application/json' }
+    const answer = await two.go(`${portal.base}/connections/${first?.id}`, { method: 'DELETE', headers })
     expect(answer.status).toBe(404)
     expect((await portal.smart.connections()).length).toBe(2)
     expect(await connectionsIn(portal, newBrowser())).toEqual([])
@@ -440,7 +440,8 @@ describe('where a request can lead', () => {
       '/connect/',
       '/callback/x',
       '/../smart',
-      '/connections/x',
+      '/connections/x/revoke',
+      '/collect',
       '/%2e%2e',
     ]) {
       expect((await browser.go(portal.base + path)).status).toBe(404)
@@ -451,7 +452,7 @@ describe('where a request can lead', () => {
       ['HEAD', '/callback', 'GET'],
       ['POST', '/jwks.json', 'GET, HEAD'],
       ['POST', '/connect/sandbox', 'GET'],
-      ['GET', '/connections/x/revoke', 'POST'],
+      ['GET', '/connections/x', 'DELETE'],
       ['DELETE', '/connections', 'GET'],
     ] as const) {
       const answer = await browser.go(portal.base + path, { method })
@@ -467,7 +468,8 @@ describe('revoking', () => {
     headers: Record<string, string>,
   ): Promise<Response> => {
     const [connection] = await connectionsIn(portal, browser)
-    return browser.go(`${portal.base}/connections/${connection?.id}/revoke`, { method: 'POST', headers })
+    const sent = { 'content-type': 'application/json', ...headers }
+    return browser.go(`${portal.base}/connections/${connection?.id}`, { method: 'DELETE', headers: sent })
   }
 
   test('T50 only a page of the same origin may revoke', async () => {
@@ -724,12 +726,12 @@ describe('adapters', () => {
   test('toNextRoute hands a request on as it is', async () => {
     const portal = await startPortal()
     for (const served of [portal.smart, portal.smart.handler]) {
-      const { GET, POST } = toNextRoute(served)
+      const { GET, DELETE } = toNextRoute(served)
       const leaving = await GET(new Request(`${portal.base}/connect/${ehr.provider.id}`))
       expect(locationOf(leaving).startsWith(ehr.url)).toBe(true)
-      expect(
-        (await POST(new Request(`${portal.base}/connections/x/revoke`, { method: 'POST' }))).status,
-      ).toBe(403)
+      expect((await DELETE(new Request(`${portal.base}/connections/x`, { method: 'DELETE' }))).status).toBe(
+        403,
+      )
     }
   })
 })

@@ -14,9 +14,12 @@ import {
 } from '@s4s/core'
 import type { JWK } from 'jose'
 import { createSessions, type Session, type Sessions } from './cookie.js'
+import { type CustodyOptions, createCustody } from './custody/custody.js'
+import { createGuard } from './custody/guard.js'
 import { createHandler } from './handler.js'
 import { jwksOf, publicOf } from './keys.js'
-import { headersOf } from './node-http.js'
+import { createLimit, publicOnly } from './limit.js'
+import { headersOf, senderOf } from './node-http.js'
 import { nodePlatform } from './platform.js'
 
 export interface NodeClientOptions {
@@ -47,6 +50,20 @@ export interface NodeClientOptions {
   readonly otherKeys?: readonly JWK[]
   /** Seconds for which `jwks.json` may be cached. Default 3600. */
   readonly jwksMaxAge?: number
+  /** Collects and shares for pages, with this study. Without it, that is left to the app. */
+  readonly custody?: CustodyOptions
+  /** Requests a minute, counted in the memory of this process. */
+  readonly limits?: {
+    /** Of one participant; what makes a hospital or the study work counts for ten. Default 120. */
+    readonly perParticipant?: number
+    /** From one address. Default 600. */
+    readonly perAddress?: number
+  }
+  /**
+   * Where a request comes from, such as what your proxy says in a header. Default: the other end of the connection, as
+   * far as it is known and not in a private network.
+   */
+  readonly address?: (request: Request) => string | undefined
   /** True for an app that EHRs show inside a frame: the cookie then goes along there, and to no other site. */
   readonly framed?: boolean
 }
@@ -54,8 +71,9 @@ export interface NodeClientOptions {
 /** Connects participants through their browsers, and keeps the tokens on the server. */
 export interface NodeClient {
   /**
-   * Serves `GET connect/:provider`, `launch`, `callback`, `connections` and `jwks.json`, and
-   * `POST connections/:id/revoke`, all below `baseUrl`.
+   * Serves `GET connect/:provider`, `launch`, `callback`, `connections` and `jwks.json`, and `DELETE connections/:id`,
+   * all below `baseUrl`; with `custody` also `POST collect`, `share` and `withdraw`, and `GET collect/:job`, `events`
+   * and `records`.
    */
   handler(request: Request): Promise<Response>
   /** The connections of one participant or, for jobs, of all. */
@@ -114,8 +132,27 @@ export function createNodeClient(options: NodeClientOptions): NodeClient {
     return (session ?? (await (await sessions()).read(request)))?.id
   }
 
+  const limits = { perParticipant: 120, perAddress: 600, ...options.limits }
+  for (const [name, value] of Object.entries(limits))
+    if (!(value >= 10 && Number.isFinite(value)))
+      throw new SmartError('CONFIG_INVALID', `limits.${name} is less than 10 a minute`)
+  const guard = createGuard({ origin: base.origin, participant, limit: createLimit(limits.perParticipant) })
+  const custody = options.custody
+    ? createCustody({
+        custody: options.custody,
+        plan,
+        platform: client.platform,
+        guard,
+        connectionsOf: (who) => client.connections({ participant: who }),
+      })
+    : undefined
+
   return Object.freeze({
     handler: createHandler({
+      guard,
+      custody,
+      limit: createLimit(limits.perAddress),
+      address: options.address ?? ((request) => publicOnly(senderOf(request))),
       client,
       sessions,
       base,

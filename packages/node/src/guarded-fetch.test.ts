@@ -5,6 +5,7 @@ import { createClient, isSmartError, usCore } from '@s4s/core'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { guardedFetch, isPrivate } from './guarded-fetch.js'
 import { nodePlatform } from './platform.js'
+import { spellings } from './test-support/spellings.js'
 
 let hits = 0
 let answer: (request: IncomingMessage, response: ServerResponse) => void = (_, response) =>
@@ -20,107 +21,9 @@ beforeAll(async () => {
 })
 afterAll(() => canary.close())
 
-const spellings = (): string[] => {
-  const loopback = [
-    ...[
-      '127.0.0.1',
-      '127.1',
-      '127.0.1',
-      '2130706433',
-      '0x7f000001',
-      '0x7f.1',
-      '0177.0.0.1',
-      '017700000001',
-      '127.0.0.1.',
-    ],
-    ...[
-      '127.000.000.001',
-      '0x7f.0x0.0x0.0x1',
-      '127.255.255.254',
-      '127.0.0.2',
-      '①②⑦.⓪.⓪.①',
-      '127。0。0。1',
-      '0',
-      '0.0.0.0',
-    ],
-    ...[
-      'localhost',
-      'LOCALHOST',
-      'localhost.',
-      'ip6-localhost',
-      '[::1]',
-      '[::]',
-      '[0:0:0:0:0:0:0:1]',
-      '[0000::0001]',
-    ],
-    ...[
-      '[::ffff:127.0.0.1]',
-      '[::ffff:7f00:1]',
-      '[::127.0.0.1]',
-      '[64:ff9b::7f00:1]',
-      '[2002:7f00:1::]',
-      '[::ffff:0:127.0.0.1]',
-    ],
-    ...[
-      '[2001:0:7f00:1::]',
-      '%31%32%37.0.0.1',
-      '127%2e0%2e0%2e1',
-      '[fe80::1]',
-      '[fc00::1]',
-      '[fd12:3456::1]',
-      '[ff02::1]',
-      '[100::1]',
-    ],
-  ]
-  const networks = [
-    ...[
-      '10.0.0.1',
-      '10.255.255.255',
-      '172.16.0.1',
-      '172.31.255.255',
-      '192.168.0.1',
-      '192.168.255.255',
-      '169.254.169.254',
-      '169.254.0.1',
-    ],
-    ...[
-      '100.64.0.1',
-      '100.127.255.255',
-      '192.0.0.1',
-      '198.18.0.1',
-      '198.19.255.255',
-      '224.0.0.1',
-      '239.255.255.255',
-      '240.0.0.1',
-      '255.255.255.255',
-    ],
-    ...[
-      '192.0.2.1',
-      '198.51.100.1',
-      '203.0.113.1',
-      '0.1.2.3',
-      '192.88.99.1',
-      '[2001:db8::1]',
-      '[3fff::1]',
-      '[fec0::1]',
-    ],
-    ...[
-      '2852039166',
-      '0xa9fea9fe',
-      '0251.0376.0251.0376',
-      '[::ffff:169.254.169.254]',
-      '[::ffff:a9fe:a9fe]',
-      '[64:ff9b::a9fe:a9fe]',
-      '3232235521',
-      '0xc0a80001',
-    ],
-  ]
-  return [...loopback, ...networks].flatMap((host) => [`http://${host}:${port}/`, `https://${host}:${port}/`])
-}
-
 describe('T2 G17 addresses inside a private network', () => {
   test('120 spellings and more reach nobody', async () => {
-    const all = spellings()
+    const all = spellings(port)
     expect(all.length).toBeGreaterThanOrEqual(120)
     const fetch = guardedFetch()
     hits = 0

@@ -6,10 +6,15 @@ import {
   isSmartError,
   SmartError,
 } from '@s4s/core'
+import { failure, guarded, json } from './answer.js'
 import { type Session, type Sessions, sameMark } from './cookie.js'
+import type { Custody } from './custody/custody.js'
+import { type Guard, tooMany } from './custody/guard.js'
+import { bucketOf, type Limit } from './limit.js'
 import type { Handler } from './node-http.js'
 import { postPage } from './post-page.js'
 import { readReturnTo } from './return-to.js'
+import type { Route, RouteRow, Visit } from './route.js'
 
 export interface HandlerOptions {
   readonly client: Client
@@ -24,16 +29,12 @@ export interface HandlerOptions {
   readonly jwksMaxAge: number
   /** True where an EHR may show these pages inside a frame. */
   readonly framed: boolean
+  readonly guard: Guard
+  /** By address, of who sends a request. */
+  readonly limit: Limit
+  readonly address: (request: Request) => string | undefined
+  readonly custody: Custody | undefined
 }
-
-/** What a route is given: the path's variable part, and whose browser it is. */
-interface Visit {
-  readonly request: Request
-  readonly url: URL
-  readonly id: string
-}
-
-type Route = (visit: Visit) => Promise<Response>
 
 /** The routes that a participant's browser goes through. Nothing of a request decides where it is sent but its path and, within our own origin, `returnTo`. */
 export function createHandler(options: HandlerOptions): Handler {
@@ -94,18 +95,23 @@ export function createHandler(options: HandlerOptions): Handler {
     }
   }
 
-  const connections: Route = async ({ request }) => json(200, (await connectionsOf(request)).map(describe))
+  const connections: Route = async ({ request }) => {
+    const participant = await options.guard.reads(request)
+    if (typeof participant === 'string') return json(200, (await connectionsOf(participant)).map(describe))
+    // Nobody has none, and a page that was just opened may ask.
+    return participant.status === 401 ? json(200, []) : participant
+  }
 
   const revoke: Route = async ({ request, id }) => {
-    if (!isSameOrigin(request, base.origin)) return json(403, { error: 'origin' })
-    const connection = (await connectionsOf(request)).find((candidate) => candidate.id === id)
-    return connection ? json(200, await connection.revoke()) : json(404, { error: 'unknown' })
+    const participant = await options.guard.changes(request)
+    if (typeof participant !== 'string') return participant
+    const connection = (await connectionsOf(participant)).find((candidate) => candidate.id === id)
+    if (!connection) return json(404, { error: 'unknown' })
+    options.custody?.forget(participant, id)
+    return json(200, await connection.revoke())
   }
 
-  const connectionsOf = async (request: Request): Promise<Connection[]> => {
-    const participant = await options.participant(request)
-    return participant === undefined ? [] : client.connections({ participant })
-  }
+  const connectionsOf = (participant: string): Promise<Connection[]> => client.connections({ participant })
 
   const jwks: Route = async () => {
     const answer = json(200, options.jwks())
@@ -113,12 +119,13 @@ export function createHandler(options: HandlerOptions): Handler {
     return answer
   }
 
-  const routes: readonly (readonly [string, RegExp, Route])[] = [
+  const routes: readonly RouteRow[] = [
     ['GET', /^connect\/([^/]+)$/, connect],
     ['GET', /^launch$/, launch],
     ['GET', /^callback$/, callback],
     ['GET', /^connections$/, connections],
-    ['POST', /^connections\/([^/]+)\/revoke$/, revoke],
+    ['DELETE', /^connections\/([^/]+)$/, revoke],
+    ...(options.custody?.routes ?? []),
     ['GET', /^jwks\.json$/, jwks],
     ['HEAD', /^jwks\.json$/, async (visit) => new Response(null, await jwks(visit))],
   ]
@@ -127,6 +134,11 @@ export function createHandler(options: HandlerOptions): Handler {
     const url = new URL(request.url)
     const root = `${withoutSlash(base.pathname)}/`
     const path = url.pathname.startsWith(root) ? url.pathname.slice(root.length) : ''
+    const address = options.address(request)
+    // Public keys are fetched by hospitals, and cost nothing.
+    const free = address === undefined || path === 'jwks.json'
+    const wait = free ? undefined : options.limit.take(bucketOf(address))
+    if (wait !== undefined) return tooMany(wait)
     const allowed: string[] = []
     for (const [method, pattern, route] of routes) {
       const match = pattern.exec(path)
@@ -136,7 +148,7 @@ export function createHandler(options: HandlerOptions): Handler {
       try {
         return await route({ request, url, id: decode(match[1] ?? '') })
       } catch (error) {
-        return isSmartError(error) ? json(500, { error: error.code }) : json(500, { error: 'internal' })
+        return failure(error)
       }
     }
     if (allowed.length === 0) return json(404, { error: 'unknown' })
@@ -194,31 +206,10 @@ function failed(error: unknown, to: URL): Response {
   return redirect(url.href)
 }
 
-// Browsers send at least one of the two with every POST; what sends neither is not the page of a participant.
-function isSameOrigin(request: Request, origin: string): boolean {
-  const site = request.headers.get('sec-fetch-site')
-  const from = request.headers.get('origin')
-  if (site !== null && site !== 'same-origin') return false
-  return from === null ? site === 'same-origin' : from === origin
-}
-
-const guarded = {
-  'cache-control': 'no-store',
-  'referrer-policy': 'no-referrer',
-  'x-content-type-options': 'nosniff',
-}
-
 function redirect(location: string, cookie?: string): Response {
   const headers = new Headers({ location, ...guarded })
   if (cookie !== undefined) headers.append('set-cookie', cookie)
   return new Response(null, { status: 302, headers })
-}
-
-function json(status: number, value: unknown): Response {
-  return new Response(JSON.stringify(value), {
-    status,
-    headers: { 'content-type': 'application/json', ...guarded },
-  })
 }
 
 const withoutSlash = (text: string): string => text.replace(/\/+$/, '')

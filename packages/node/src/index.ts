@@ -10,6 +10,7 @@ export { type ExpressHandler, toExpress } from './adapters/express.js'
 export { type NextRoute, toNextRoute } from './adapters/next.js'
 // connect
 export { createNodeClient, type NodeClient, type NodeClientOptions } from './client.js'
+export type { CustodyOptions } from './custody/custody.js'
 export { fileDelivery } from './file-delivery.js'
 export { fileLock } from './file-lock.js'
 export { type FileStore, type FileStoreOptions, fileStore } from './file-store.js'

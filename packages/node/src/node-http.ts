@@ -14,7 +14,7 @@ export function toRequest(incoming: IncomingMessage, origin: string, signal?: Ab
   const path = (incoming as { originalUrl?: string }).originalUrl ?? incoming.url ?? '/'
   const method = incoming.method ?? 'GET'
   const bodiless = method === 'GET' || method === 'HEAD'
-  return new Request(origin + (path.startsWith('/') ? path : '/'), {
+  const request = new Request(origin + (path.startsWith('/') ? path : '/'), {
     method,
     headers: headersOf(incoming),
     ...(signal ? { signal } : {}),
@@ -22,7 +22,15 @@ export function toRequest(incoming: IncomingMessage, origin: string, signal?: Ab
       ? {}
       : { body: Readable.toWeb(incoming) as NodeStream<Uint8Array> as ReadableStream, duplex: 'half' }),
   } as RequestInit)
+  const { remoteAddress } = incoming.socket
+  if (remoteAddress !== undefined) senders.set(request, remoteAddress)
+  return request
 }
+
+const senders = new WeakMap<Request, string>()
+
+/** The address at the other end of the connection that a request came over, if it came over one of Node's. */
+export const senderOf = (request: Request): string | undefined => senders.get(request)
 
 /** The headers of a request of `node:http`. */
 export function headersOf(incoming: Pick<IncomingMessage, 'headersDistinct'>): Headers {
