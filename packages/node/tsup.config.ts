@@ -5,6 +5,7 @@ export default defineConfig({
     index: 'src/index.ts',
     'inbox/index': 'src/inbox/index.ts',
     'store/index': 'src/store/index.ts',
+    'worker/index': 'src/worker/index.ts',
   },
   format: 'esm',
   target: 'node20',
