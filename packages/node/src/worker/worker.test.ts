@@ -1,10 +1,11 @@
 import { PGlite } from '@electric-sql/pglite'
 import { type Connection, createOutbox, httpDelivery, SmartError } from '@s4s/core'
+import { eClinicalWorks, nextGen, oracleHealth } from '@s4s/core/vendors'
 import type { FaultRequest, Sandbox } from '@s4s/sandbox'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { Sql } from '../store/index.js'
 import { createWorker, type Notice, type Worker, type WorkerOptions } from './index.js'
-import { codeOf, openSetting, type Setting, until } from './test-support/setting.js'
+import { clientOn, codeOf, openSetting, type Setting, until } from './test-support/setting.js'
 
 let sql: Sql
 let setting: Setting
@@ -269,24 +270,34 @@ test('the more urgent job comes first', async () => {
   expect(seen).toEqual(['hugo', 'ivy', 'gina'])
 }, 60_000)
 
-test('F15 access is used before it is too old, though nothing is collected', async () => {
-  const worker = newWorker()
-  const id = await setting.connect('jack')
-  await worker.schedule(id, { every: 'month', startingAt: new Date(Date.now() + 86_400_000) })
-  await sql.query(
-    `UPDATE ${schema}.schedules SET refreshed_at = now() - idle_seconds * interval '0.49 second'`,
-  )
-  sandbox.clearRequests()
-  await worker.start()
-  await new Promise((resolve) => setTimeout(resolve, 1500))
-  expect(sandbox.requests.length).toBe(0)
-  await sql.query(
-    `UPDATE ${schema}.schedules SET refreshed_at = now() - idle_seconds * interval '0.51 second'`,
-  )
-  await until('it was refreshed', async () => (await counted(worker, 'refreshed')) === 1)
-  await new Promise((resolve) => setTimeout(resolve, 1500))
-  expect(sandbox.requests.map(({ method, path }) => `${method} ${path}`)).toEqual(['POST /token'])
-}, 60_000)
+test.each([
+  ['an EHR of which nothing is known', undefined, 60 * 24],
+  ['NextGen', nextGen, 48],
+  ['Oracle Health', oracleHealth, 90 * 24],
+  ['eClinicalWorks', eClinicalWorks, 90 * 24],
+] as const)(
+  'F15 access is used before it is too old, though nothing is collected: %s',
+  async (_, vendor, hours) => {
+    const provider = { ...sandbox.provider, ...(vendor ? { vendor } : {}) }
+    const worker = newWorker({ client: clientOn(sql, [provider], setting.study) })
+    const id = await setting.connect(`jack at ${hours} ${vendor?.id}`)
+    await worker.schedule(id, { every: 'month', startingAt: new Date(Date.now() + 86_400_000) })
+    const lastUsed = (hoursAgo: number) =>
+      sql.query(`UPDATE ${schema}.schedules SET refreshed_at = now() - $1::float8 * interval '1 hour'`, [
+        hoursAgo,
+      ])
+    await lastUsed(hours / 2 - 0.1)
+    sandbox.clearRequests()
+    await worker.start()
+    await new Promise((resolve) => setTimeout(resolve, 1200))
+    expect(sandbox.requests.length).toBe(0)
+    await lastUsed(hours / 2 + 0.1)
+    await until('it was refreshed', async () => (await counted(worker, 'refreshed')) === 1)
+    await new Promise((resolve) => setTimeout(resolve, 1200))
+    expect(sandbox.requests.map(({ method, path }) => `${method} ${path}`)).toEqual(['POST /token'])
+  },
+  60_000,
+)
 
 test('F94 a package that may have arrived before a crash is taken back when the participant has withdrawn meanwhile', async () => {
   let broken = true
