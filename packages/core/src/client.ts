@@ -4,7 +4,7 @@ import { SmartError } from './errors.js'
 import { launchKey, loadLaunch, type StoredLaunch, saveLaunch, spent, sweepLaunches } from './launches.js'
 import { findPatient } from './patient.js'
 import type { Plan } from './plans/plan.js'
-import type { Fetch, Platform } from './ports.js'
+import type { Platform } from './ports.js'
 import { createRecognition } from './recognise.js'
 import { type FinishedRevocation, finishRevocations } from './revocation.js'
 import {
@@ -114,8 +114,8 @@ export interface Client {
   connections(filter?: { readonly participant?: string; readonly provider?: string }): Promise<Connection[]>
   /** The connection of this id, whoever's it is; undefined when it is no longer here. For jobs, which know ids only. */
   connection(id: string): Promise<Connection | undefined>
-  /** The same client and the same store, whose requests go through another `fetch`. */
-  through(fetch: Fetch): Client
+  /** The same client on the same store, with another `fetch`, or another `lock` that must keep out whom the first does. */
+  through(changes: Partial<Pick<Platform, 'fetch' | 'lock'>>): Client
   /**
    * Tells the providers that could not be told when a connection was revoked. Also tried, without waiting, whenever
    * a launch begins.
@@ -383,7 +383,8 @@ export function createClient(options: ClientOptions): Client {
 
     platform,
 
-    through: (fetch: Fetch): Client => createClient({ ...options, platform: { ...platform, fetch } }),
+    through: (changes: Partial<Pick<Platform, 'fetch' | 'lock'>>): Client =>
+      createClient({ ...options, platform: { ...platform, ...changes } }),
 
     finishRevocations: (wanted: { readonly signal?: AbortSignal } = {}) => finishAll(wanted.signal),
   } satisfies Client)

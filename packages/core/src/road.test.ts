@@ -119,9 +119,11 @@ describe('at a real authorization server', () => {
     const { url } = await client.authorize('mercy', { participant: 'ann' })
     const { id } = await client.callback(await sandbox.approve(url), { participant: 'ann' })
     const seen: string[] = []
-    const watched = client.through((input, init) => {
-      seen.push(new URL(String(input)).pathname)
-      return fetch(input, init)
+    const watched = client.through({
+      fetch: (input, init) => {
+        seen.push(new URL(String(input)).pathname)
+        return fetch(input, init)
+      },
     })
     for (let again = 0; again < 2; again++) {
       const found = await watched.connection(id)

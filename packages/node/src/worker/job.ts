@@ -11,6 +11,7 @@ import {
   inventoryOf,
   isSmartError,
   type KnownResource,
+  type Lock,
   type Outbox,
   type Share,
   SmartError,
@@ -92,11 +93,12 @@ export async function runJob(
   step: Step,
 ): Promise<Ending> {
   const control = new AbortController()
+  const locked = new Set<Promise<unknown>>()
   const stop = (): void => control.abort(signal.reason)
   signal.addEventListener('abort', stop, { once: true })
   if (signal.aborted) stop()
   try {
-    return await (job.kind === 'refresh' ? refresh : shareNew)({ job, world, control, step })
+    return await (job.kind === 'refresh' ? refresh : shareNew)({ job, world, control, step, locked })
   } catch (error) {
     const why: unknown = control.signal.aborted ? control.signal.reason : error
     if (why instanceof HandBack) return { kind: 'back', seconds: why.seconds }
@@ -105,6 +107,8 @@ export async function runJob(
     return endingOf(error)
   } finally {
     signal.removeEventListener('abort', stop)
+    // A refresh that has begun is never given up: whoever ends the process next would lose its new token.
+    await Promise.allSettled(locked)
   }
 }
 
@@ -113,6 +117,8 @@ interface Doing {
   readonly world: JobWorld
   readonly control: AbortController
   readonly step: Step
+  /** What is under way under a lock. */
+  readonly locked: Set<Promise<unknown>>
 }
 
 async function refresh(doing: Doing): Promise<Ending> {
@@ -280,7 +286,7 @@ async function needsHold({ job, world }: Doing): Promise<void> {
 }
 
 /** The connection, with requests that take their turn among all workers. */
-async function open({ job, world, control }: Doing, { provider }: Connection): Promise<Connection> {
+async function open({ job, world, control, locked }: Doing, { provider }: Connection): Promise<Connection> {
   const { client, requestsPerMinute = 600 } = world.work
   const known = provider.vendor?.requestsPerMinute?.value
   const fetch = pacedFetch({
@@ -291,10 +297,16 @@ async function open({ job, world, control }: Doing, { provider }: Connection): P
     clock: client.platform.clock,
     hold: (milliseconds) =>
       control.abort(new HandBack(Number.isFinite(milliseconds) ? Math.ceil(milliseconds / 1000) : 0)),
+    onError: world.report,
     onAnswer: (status) => world.telemetry.answered(provider.id, status),
     onTokens: () => void world.schedules.refreshed(job.connection).catch(() => {}),
   })
-  const connection = await client.through(fetch).connection(job.connection)
+  const lock: Lock = (name, work) => {
+    const done = client.platform.lock(name, work)
+    locked.add(done)
+    return done
+  }
+  const connection = await client.through({ fetch, lock }).connection(job.connection)
   if (!connection) throw new SmartError('TOKEN_ENDED', 'the connection is no longer stored here')
   return connection
 }

@@ -11,6 +11,7 @@ export interface PacedFetchOptions {
   readonly hold: (milliseconds: number) => void
   /** Told of each answer: the status, or undefined when none came. */
   readonly onAnswer: (status: number | undefined) => void
+  readonly onError: (error: unknown) => void
   /** Told when the token endpoint gave tokens. */
   readonly onTokens: () => void
 }
@@ -35,19 +36,27 @@ export function pacedFetch(options: PacedFetchOptions): Fetch {
     try {
       response = await options.fetch(input, init)
     } catch (error) {
-      // One that we ended ourselves says nothing about the provider.
-      if (init?.signal?.aborted !== true) {
+      // One that we ended ourselves says nothing about the provider; that it took too long does.
+      const { aborted = false, reason } = init?.signal ?? {}
+      if (!aborted || (reason as Error | undefined)?.name === 'TransportError') {
         options.onAnswer(undefined)
-        await traffic.heard(provider.id, turn, { kind: 'failed' })
+        await tell(turn, { kind: 'failed' })
       }
       throw error
     }
     options.onAnswer(response.status)
     const answer = answerOf(response, clock.now(), provider.vendor?.requestsPerMinute !== undefined)
-    await traffic.heard(provider.id, turn, answer)
+    const told = tell(turn, answer)
+    // A new refresh token is first of all to be stored.
+    if (reads) await told
     if (answer.kind === 'asked' && answer.for > longestWait && reads) hold(answer.for)
     if (response.ok && !reads && init?.method === 'POST') options.onTokens()
     return response
+  }
+
+  /** Also when the others cannot be told, an answer is an answer. */
+  async function tell(turn: Extract<Turn, { kind: 'go' }>, answer: Answer): Promise<void> {
+    await traffic.heard(provider.id, turn, answer).catch(options.onError)
   }
 
   async function turnFor(reads: boolean, signal?: AbortSignal): Promise<Extract<Turn, { kind: 'go' }>> {

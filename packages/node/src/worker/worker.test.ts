@@ -1,11 +1,20 @@
 import { PGlite } from '@electric-sql/pglite'
-import { type Connection, createOutbox, httpDelivery, SmartError } from '@s4s/core'
+import {
+  ambientClock,
+  ambientFetch,
+  type Connection,
+  createOutbox,
+  httpDelivery,
+  SmartError,
+} from '@s4s/core'
 import { eClinicalWorks, nextGen, oracleHealth } from '@s4s/core/vendors'
 import type { FaultRequest, Sandbox } from '@s4s/sandbox'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import type { Sql } from '../store/index.js'
 import { createWorker, type Notice, type Worker, type WorkerOptions } from './index.js'
+import { pacedFetch } from './paced-fetch.js'
 import { clientOn, codeOf, openSetting, type Setting, until } from './test-support/setting.js'
+import { createTraffic } from './traffic.js'
 
 let sql: Sql
 let setting: Setting
@@ -249,6 +258,58 @@ test('while a provider is paused nothing is asked of it; a job in hand goes back
   await arrived('fred')
   expect(await counted(other, 'retry')).toBe(0)
 }, 60_000)
+
+test('F89 M-07 a worker that is stopped while a hospital answers a refresh stores what it answers first', async () => {
+  const [one, other] = [newWorker(), newWorker()]
+  const id = await setting.connect('lea')
+  const { store } = setting.client.platform
+  const [key = ''] = (await store.keys('connection/')).filter((name) => name.endsWith(id))
+  const before = JSON.parse((await store.get(key)) ?? '{}')
+  await store.set(key, JSON.stringify({ ...before, accessExpiresAt: 1, refreshDueAt: 1 }))
+  let refreshes = 0
+  sandbox.faults.add({
+    match: ({ method, path }) => method === 'POST' && path === '/token',
+    respond: async () => {
+      refreshes++
+      await new Promise((resolve) => setTimeout(resolve, 1500))
+      return undefined
+    },
+  })
+  await one.run(id)
+  await one.start()
+  await until('a refresh is under way', () => refreshes === 1)
+  await one.stop({ seconds: 0 })
+  const after = JSON.parse((await store.get(key)) ?? '{}')
+  expect(after.refreshToken).not.toBe(before.refreshToken)
+  expect(after.refreshSentAt).toBeUndefined()
+  await other.start()
+  await arrived('lea')
+  expect(refreshes).toBe(1)
+}, 60_000)
+
+test('F59 a hospital that never answers is one that fails; one that we stopped waiting for is not', async () => {
+  const worker = newWorker()
+  await worker.status()
+  sandbox.faults.add({ match: reads, respond: () => 'hang' })
+  const paced = pacedFetch({
+    ...{ provider: sandbox.provider, traffic: createTraffic(sql, schema), perMinute: 6000 },
+    ...{ fetch: ambientFetch, clock: ambientClock, hold: () => {}, onAnswer: () => {}, onTokens: () => {} },
+    onError: (error) => {
+      throw error
+    },
+  })
+  const ask = async (reason: Error): Promise<void> => {
+    const control = new AbortController()
+    setTimeout(() => control.abort(reason), 20)
+    await expect(paced(`${sandbox.iss}/Patient/leo`, { signal: control.signal })).rejects.toBe(reason)
+  }
+  for (let time = 0; time < 6; time++) await ask(new Error('the job is handed back'))
+  expect(await stateOf(worker)).toBe('working')
+  // As the transport ends a request that gives no sign of life.
+  for (let time = 0; time < 5; time++)
+    await ask(Object.assign(new Error('no sign of life after 90 s'), { name: 'TransportError' }))
+  expect(await stateOf(worker)).toBe('failing')
+})
 
 test('the more urgent job comes first', async () => {
   const seen: string[] = []
