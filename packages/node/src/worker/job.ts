@@ -94,17 +94,22 @@ export async function runJob(
 ): Promise<Ending> {
   const control = new AbortController()
   const locked = new Set<Promise<unknown>>()
+  const doing: Doing = { job, world, control, step, locked, failingFor: 0 }
   const stop = (): void => control.abort(signal.reason)
   signal.addEventListener('abort', stop, { once: true })
   if (signal.aborted) stop()
   try {
-    return await (job.kind === 'refresh' ? refresh : shareNew)({ job, world, control, step, locked })
+    return await (job.kind === 'refresh' ? refresh : shareNew)(doing)
   } catch (error) {
     const why: unknown = control.signal.aborted ? control.signal.reason : error
     if (why instanceof HandBack) return { kind: 'back', seconds: why.seconds }
     if (why instanceof Lost) return { kind: 'lost' }
     if (!isSmartError(error)) world.report(error)
-    return endingOf(error)
+    const ending = endingOf(error)
+    // Nothing of it is the job's fault. Where only a part failed, it is: that part may fail for ever.
+    if (ending.kind === 'retry' && doing.failingFor > 0)
+      return { kind: 'back', seconds: Math.ceil(doing.failingFor / 1000) }
+    return ending
   } finally {
     signal.removeEventListener('abort', stop)
     // A refresh that has begun is never given up: whoever ends the process next would lose its new token.
@@ -119,6 +124,8 @@ interface Doing {
   readonly step: Step
   /** What is under way under a lock. */
   readonly locked: Set<Promise<unknown>>
+  /** Milliseconds for which the provider is left alone; 0 while it works. */
+  failingFor: number
 }
 
 async function refresh(doing: Doing): Promise<Ending> {
@@ -286,7 +293,8 @@ async function needsHold({ job, world }: Doing): Promise<void> {
 }
 
 /** The connection, with requests that take their turn among all workers. */
-async function open({ job, world, control, locked }: Doing, { provider }: Connection): Promise<Connection> {
+async function open(doing: Doing, { provider }: Connection): Promise<Connection> {
+  const { job, world, control, locked } = doing
   const { client, requestsPerMinute = 600 } = world.work
   const known = provider.vendor?.requestsPerMinute?.value
   const fetch = pacedFetch({
@@ -297,6 +305,9 @@ async function open({ job, world, control, locked }: Doing, { provider }: Connec
     clock: client.platform.clock,
     hold: (milliseconds) =>
       control.abort(new HandBack(Number.isFinite(milliseconds) ? Math.ceil(milliseconds / 1000) : 0)),
+    failing: (milliseconds) => {
+      doing.failingFor = milliseconds
+    },
     onError: world.report,
     onAnswer: (status) => world.telemetry.answered(provider.id, status),
     onTokens: () => void world.schedules.refreshed(job.connection).catch(() => {}),

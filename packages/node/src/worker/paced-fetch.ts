@@ -9,6 +9,8 @@ export interface PacedFetchOptions {
   readonly clock: Clock
   /** Told when the provider is not to be asked for so long that waiting makes no sense. Milliseconds, or `Infinity`. */
   readonly hold: (milliseconds: number) => void
+  /** Told that the provider is left alone because it fails: what is asked of it fails at once. */
+  readonly failing: (milliseconds: number) => void
   /** Told of each answer: the status, or undefined when none came. */
   readonly onAnswer: (status: number | undefined) => void
   readonly onError: (error: unknown) => void
@@ -68,7 +70,8 @@ export function pacedFetch(options: PacedFetchOptions): Fetch {
       }
       if (!reads) return { kind: 'go', after: 0, probe: false, troubled: true }
       if (turn.for > longestWait) {
-        hold(turn.for)
+        if (turn.why === 'failing') options.failing(turn.for)
+        else hold(turn.for)
         throw new Error('the provider is left alone for now')
       }
       await clock.sleep(Math.min(turn.for, 500), signal)
@@ -81,7 +84,8 @@ function answerOf({ status, headers }: Response, now: number, byTheMinute: boole
   if (asked !== undefined) return { kind: 'asked', for: asked }
   // Blocked until the next minute of the clock, which its answer does not say.
   if (status === 429) return { kind: 'asked', for: byTheMinute ? 60_000 - (now % 60_000) + 500 : usualRest }
-  return { kind: status >= 500 && status !== 501 ? 'failed' : 'good' }
+  // With a 500 a server may say of one request what is wrong with it.
+  return { kind: status >= 502 && status <= 504 ? 'failed' : 'good' }
 }
 
 /**

@@ -14,10 +14,13 @@ export interface ProviderTraffic {
   readonly reason?: string
 }
 
-/** Leave to send one request, or how long to wait for it. Milliseconds; `Infinity` while the provider is paused. */
+/**
+ * Leave to send one request, or how long to wait for it. Milliseconds; `Infinity` while the provider is paused. `busy`:
+ * too many others are before it.
+ */
 export type Turn =
   | { readonly kind: 'go'; readonly after: number; readonly probe: boolean; readonly troubled: boolean }
-  | { readonly kind: 'held'; readonly for: number }
+  | { readonly kind: 'held'; readonly for: number; readonly why: 'paused' | 'waiting' | 'failing' | 'busy' }
 
 /** What came of a request. `asked`: the milliseconds that the provider wants to be left alone for. */
 export type Answer = { readonly kind: 'good' | 'failed' } | { readonly kind: 'asked'; readonly for: number }
@@ -81,17 +84,22 @@ export function createTraffic(given: Sql, schema: string): Traffic {
              ELSE t.probe_until END
          FROM before WHERE t.provider = before.provider
          RETURNING before.held, before.probed, before.probe, before.ahead::float8 AS ahead, before.failures > 0 AS troubled,
-           before.paused_at IS NOT NULL AS paused,
+           before.paused_at IS NOT NULL AS paused, before.wait_until > now() AS waits,
            (extract(epoch FROM greatest(before.wait_until, before.open_until) - now()) * 1000)::float8 AS rest`,
         [provider, each, burst, most, mostFailures, probeSeconds],
       )
       const row = rows[0] ?? {}
-      if (row.paused === true) return { kind: 'held', for: Number.POSITIVE_INFINITY }
-      if (row.held === true) return { kind: 'held', for: Math.max(1, Number(row.rest)) }
+      if (row.paused === true) return { kind: 'held', for: Number.POSITIVE_INFINITY, why: 'paused' }
+      if (row.held === true)
+        return {
+          kind: 'held',
+          for: Math.max(1, Number(row.rest)),
+          why: row.waits === true ? 'waiting' : 'failing',
+        }
       // Whoever went to see will know soon.
-      if (row.probed === true) return { kind: 'held', for: probePause }
+      if (row.probed === true) return { kind: 'held', for: probePause, why: 'failing' }
       const after = Number(row.ahead)
-      if (after > most) return { kind: 'held', for: after }
+      if (after > most) return { kind: 'held', for: after, why: 'busy' }
       return { kind: 'go', after, probe: row.probe === true, troubled: row.troubled === true }
     },
 

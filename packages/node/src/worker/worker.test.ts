@@ -154,6 +154,22 @@ test('F38 a hospital that is down is left alone after a few requests, and asked 
   expect(await stateOf(worker)).toBe('working')
 }, 60_000)
 
+test('F10 F96 of a record of which one part fails for good the rest is shared, with a word on what is missing', async () => {
+  const worker = newWorker()
+  sandbox.faults.add({
+    match: ({ path }) => path.startsWith('/fhir/Immunization'),
+    respond: () => new Response('{}', { status: 500 }),
+  })
+  await worker.run(await setting.connect('nils'))
+  await worker.start()
+  await until('the rest has arrived', async () => (await packagesOf('nils')).length === 1, 40)
+  const [row] = await packagesOf('nils')
+  const failed = row?.completeness.filter(({ status }) => status !== 'received')
+  expect(failed).toMatchObject([{ dataClass: 'Immunizations', status: 'failed', count: 0 }])
+  expect(await counted(worker, 'retry')).toBe(2)
+  expect(await stateOf(worker)).toBe('working')
+}, 60_000)
+
 test('F16 F40 F95 a participant whose access has ended is asked to sign in again, once, and is collected from when they have', async () => {
   const told: Notice[] = []
   const worker = newWorker({
@@ -293,7 +309,14 @@ test('F59 a hospital that never answers is one that fails; one that we stopped w
   sandbox.faults.add({ match: reads, respond: () => 'hang' })
   const paced = pacedFetch({
     ...{ provider: sandbox.provider, traffic: createTraffic(sql, schema), perMinute: 6000 },
-    ...{ fetch: ambientFetch, clock: ambientClock, hold: () => {}, onAnswer: () => {}, onTokens: () => {} },
+    ...{
+      fetch: ambientFetch,
+      clock: ambientClock,
+      hold: () => {},
+      failing: () => {},
+      onAnswer: () => {},
+      onTokens: () => {},
+    },
     onError: (error) => {
       throw error
     },
@@ -340,7 +363,7 @@ test.each([
   'F15 access is used before it is too old, though nothing is collected: %s',
   async (_, vendor, hours) => {
     const provider = { ...sandbox.provider, ...(vendor ? { vendor } : {}) }
-    const worker = newWorker({ client: clientOn(sql, [provider], setting.study) })
+    const worker = newWorker({ client: clientOn(sql, [provider], setting.study), leaseSeconds: 1 })
     const id = await setting.connect(`jack at ${hours} ${vendor?.id}`)
     await worker.schedule(id, { every: 'month', startingAt: new Date(Date.now() + 86_400_000) })
     const lastUsed = (hoursAgo: number) =>
@@ -350,11 +373,11 @@ test.each([
     await lastUsed(hours / 2 - 0.1)
     sandbox.clearRequests()
     await worker.start()
-    await new Promise((resolve) => setTimeout(resolve, 1200))
+    await new Promise((resolve) => setTimeout(resolve, 700))
     expect(sandbox.requests.length).toBe(0)
     await lastUsed(hours / 2 + 0.1)
     await until('it was refreshed', async () => (await counted(worker, 'refreshed')) === 1)
-    await new Promise((resolve) => setTimeout(resolve, 1200))
+    await new Promise((resolve) => setTimeout(resolve, 700))
     expect(sandbox.requests.map(({ method, path }) => `${method} ${path}`)).toEqual(['POST /token'])
   },
   60_000,
