@@ -12,7 +12,7 @@ if (noPostgres !== undefined) console.warn(`Skipped: ${noPostgres}`)
 
 const program = fileURLToPath(new URL('./test-support/worker-child.ts', import.meta.url))
 const people = 60
-const kills = 10
+const kills = 8
 let server: TestPostgres
 let setting: Setting
 let folder: string

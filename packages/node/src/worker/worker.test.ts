@@ -407,6 +407,32 @@ test('F94 a package that may have arrived before a crash is taken back when the 
   expect(kept).toBe(0)
 }, 60_000)
 
+test('of a connection that was ended, or whose schedule was, nothing is asked and nothing is kept', async () => {
+  const worker = newWorker()
+  const { client } = setting
+  const ids = [await setting.connect('olga'), await setting.connect('pia')]
+  for (const id of ids) await worker.schedule(id, { every: 'day' })
+  await worker.start()
+  await Promise.all([arrived('olga'), arrived('pia')])
+  await until('it rests', () => idle(worker))
+  const [olga = '', pia = ''] = ids
+  const keptOf = async (id: string): Promise<number> =>
+    (await client.platform.store.keys(`worker/${id}/`)).length
+  expect(await keptOf(olga)).toBe(1)
+
+  await worker.unschedule(olga)
+  expect(await keptOf(olga)).toBe(0)
+  await worker.stop()
+  await (await client.connection(pia))?.revoke()
+  sandbox.clearRequests()
+  await sql.query(`UPDATE ${schema}.schedules SET due_at = now()`)
+  await worker.start()
+  await until('it is forgotten', async () => (await worker.status()).scheduled === 0)
+  await until('it rests', () => idle(worker))
+  expect(await keptOf(pia)).toBe(0)
+  expect(sandbox.requests).toEqual([])
+}, 60_000)
+
 test('one that is not there cannot be scheduled, and options that cannot work are refused', async () => {
   await expect(newWorker().schedule('nobody', { every: 'day' })).rejects.toMatchObject({
     code: 'CONFIG_INVALID',
