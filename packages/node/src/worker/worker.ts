@@ -2,10 +2,12 @@ import type { Connection } from '@s4s/core'
 import { SmartError } from '@s4s/core'
 import { checkedSchema, migrate, type Sql } from '../store/sql.js'
 import { createCrew } from './crew.js'
-import { createHours, type JobOutcome } from './hours.js'
-import { type Ending, HandBack, type JobWorld, Lost, runJob, type StudyWork } from './job.js'
+import { HandBack, Lost } from './ending.js'
+import { createHands } from './hands.js'
+import { createHours } from './hours.js'
+import type { JobWorld, StudyWork } from './job.js'
 import { createNotices, type Notice } from './notices.js'
-import { createQueue, type DeadJob, type TakenJob } from './queue.js'
+import { createQueue, type DeadJob } from './queue.js'
 import { createSchedules } from './schedules.js'
 import { createSpool } from './spool.js'
 import { healthOf, statusOf, type WorkerHealth, type WorkerStatus } from './status.js'
@@ -120,6 +122,13 @@ export function createWorker(sql: Sql, options: WorkerOptions): Worker {
   const hours = createHours(sql, schema)
   const telemetry = createTelemetry(options)
   const { clock } = client.platform
+  const report = (error: unknown): void => {
+    try {
+      options.onError?.(error)
+    } catch {
+      // Whoever cannot hear it must not stop the work.
+    }
+  }
   const world: JobWorld = {
     work: options,
     traffic,
@@ -128,25 +137,15 @@ export function createWorker(sql: Sql, options: WorkerOptions): Worker {
     crew,
     spool,
     telemetry,
-    report: (error) => report(error),
+    report,
   }
 
-  /** Jobs in hand, and how to make them let go. */
-  const running = new Map<Promise<void>, AbortController>()
+  const hands = createHands({ queue, world, hours, clock, concurrency, retries })
   let stopping = new AbortController()
   let loops: Promise<void> | undefined
   let opened: Promise<void> | undefined
   let closed: Promise<void> | undefined
   let lastBeat = 0
-  let wake = (): void => {}
-
-  const report = (error: unknown): void => {
-    try {
-      options.onError?.(error)
-    } catch {
-      // Whoever cannot hear it must not stop the work.
-    }
-  }
 
   const open = (): Promise<void> => {
     opened ??= (async () => {
@@ -159,78 +158,6 @@ export function createWorker(sql: Sql, options: WorkerOptions): Worker {
     return opened
   }
 
-  const settle = async (job: TakenJob, ending: Ending): Promise<JobOutcome | undefined> => {
-    const { connection, provider } = job
-    if (ending.kind === 'lost') return undefined
-    if (ending.kind === 'back') {
-      await queue.handBack(job, ending.seconds)
-      return undefined
-    }
-    if (ending.kind === 'reconnect') {
-      await notices.put({ connection, provider, code: ending.code })
-      await queue.done(job, `reconnect ${ending.code}`)
-      return 'reconnect'
-    }
-    if (ending.kind === 'done') {
-      if (ending.outcome !== 'no-consent') await notices.remove(connection)
-      await queue.done(job, ending.outcome)
-      return ending.outcome
-    }
-    if (ending.kind === 'dead') await queue.bury(job, ending.reason)
-    else await queue.fail(job, ending.reason)
-    return ending.kind === 'dead' || job.attempt > retries ? 'dead' : 'retry'
-  }
-
-  const doJob = async (job: TakenJob, control: AbortController): Promise<void> => {
-    const begun = clock.now()
-    if (!(await crew.claim(job.connection, job.id))) return queue.handBack(job, 5)
-    try {
-      const ending = await telemetry.job(job, (step) => runJob(job, world, control.signal, step))
-      const outcome = await settle(job, ending)
-      if (outcome === undefined) return
-      const code = 'reason' in ending ? ending.reason.code : 'code' in ending ? ending.code : undefined
-      const milliseconds = clock.now() - begun
-      telemetry.ended(job, outcome, milliseconds, code)
-      await hours.add(job.provider, outcome, milliseconds)
-    } finally {
-      await crew.release(job.connection, job.id)
-    }
-  }
-
-  const begin = (job: TakenJob): void => {
-    const control = new AbortController()
-    const done: Promise<void> = doJob(job, control)
-      // What cannot even be written down is found by its silence, and done again.
-      .catch(report)
-      .finally(() => {
-        running.delete(done)
-        wake()
-      })
-    running.set(done, control)
-  }
-
-  /** Takes what there is to do, as far as there are hands. True when something was taken. */
-  const takeJobs = async (): Promise<boolean> => {
-    const left = (await traffic.list()).filter(({ state }) => state !== 'working')
-    const held = new Set(left.map(({ provider }) => provider))
-    let took = false
-    let open = (await queue.due()).filter((provider) => !held.has(provider))
-    // One of each provider in turn: a large one does not keep a small one waiting.
-    while (open.length > 0) {
-      const more: string[] = []
-      for (const provider of open) {
-        if (running.size >= concurrency || stopping.signal.aborted) return took
-        const job = await queue.take(provider)
-        if (!job) continue
-        begin(job)
-        took = true
-        more.push(provider)
-      }
-      open = more
-    }
-    return took
-  }
-
   /** What any worker does for all, some seconds apart. */
   const upkeep = async (): Promise<void> => {
     for (const job of await crew.lost()) await queue.fail(job, { code: 'WORKER_LOST' })
@@ -239,8 +166,12 @@ export function createWorker(sql: Sql, options: WorkerOptions): Worker {
       await schedules.sent(job)
     }
     for (const notice of await notices.untold()) {
-      await options.onNotice?.(notice)
-      await notices.told(notice.connection)
+      const tell = async (): Promise<void> => {
+        await options.onNotice?.(notice)
+        await notices.told(notice.connection)
+      }
+      // One that cannot be told now keeps no other waiting.
+      await tell().catch(report)
     }
     telemetry.levels(await levels())
   }
@@ -262,25 +193,20 @@ export function createWorker(sql: Sql, options: WorkerOptions): Worker {
   const beat = async (): Promise<void> => {
     const alive = await crew.beat()
     // Another may have taken what we have in hand.
-    if (!alive && lastBeat > 0) for (const control of running.values()) control.abort(new Lost())
+    if (!alive && lastBeat > 0) hands.letGo(new Lost())
     lastBeat = clock.now()
   }
 
   /** Does work again and again until the worker stops; a failure is a reason to wait, not to end. */
-  const every = async (milliseconds: number, work: () => Promise<unknown>): Promise<void> => {
+  const every = async (
+    milliseconds: number,
+    work: () => Promise<unknown>,
+    sooner?: () => Promise<void>,
+  ): Promise<void> => {
     while (!stopping.signal.aborted) {
-      const again = await work().catch(report)
-      if (again === true && running.size < concurrency) continue
-      await Promise.race([
-        clock.sleep(milliseconds, stopping.signal).catch(() => {}),
-        ...(work === takeJobs
-          ? [
-              new Promise<void>((resolve) => {
-                wake = resolve
-              }),
-            ]
-          : []),
-      ])
+      if ((await work().catch(report)) === true) continue
+      const rest = clock.sleep(milliseconds, stopping.signal).catch(() => {})
+      await (sooner ? Promise.race([rest, sooner()]) : rest)
     }
   }
 
@@ -300,7 +226,7 @@ export function createWorker(sql: Sql, options: WorkerOptions): Worker {
       loops = Promise.all([
         every((leaseSeconds * 1000) / 4, beat),
         every(Math.min(5000, leaseSeconds * 500), upkeep),
-        every(pollMilliseconds, takeJobs),
+        every(pollMilliseconds, () => hands.take(stopping.signal), hands.free),
       ]).then(() => {})
     },
 
@@ -308,13 +234,12 @@ export function createWorker(sql: Sql, options: WorkerOptions): Worker {
       closed ??= (async () => {
         stopping.abort()
         await loops
-        const inHand = (): Promise<unknown> => Promise.all(running.keys())
         const keep = setInterval(() => void crew.beat().catch(() => {}), (leaseSeconds * 1000) / 4)
         const late = new AbortController()
-        await Promise.race([inHand(), clock.sleep(most * 1000, late.signal).catch(() => {})])
+        await Promise.race([hands.empty(), clock.sleep(most * 1000, late.signal).catch(() => {})])
         late.abort()
-        for (const control of running.values()) control.abort(new HandBack(0))
-        await inHand()
+        hands.letGo(new HandBack(0))
+        await hands.empty()
         clearInterval(keep)
         if (opened) {
           await crew.leave()
@@ -352,7 +277,7 @@ export function createWorker(sql: Sql, options: WorkerOptions): Worker {
       const { provider } = await connectionOf(id)
       await open()
       await queue.send({ kind: 'share', connection: id, provider: provider.id }, { priority })
-      wake()
+      hands.wake()
     },
 
     async pause(provider) {
@@ -364,7 +289,7 @@ export function createWorker(sql: Sql, options: WorkerOptions): Worker {
       await open()
       await traffic.resume(provider)
       await queue.hurry(provider)
-      wake()
+      hands.wake()
     },
 
     async notices() {
