@@ -27,7 +27,12 @@ async function pack() {
 }
 
 /** The one file of a package that may need an optional peer. */
-const doors = { 'fhir-kit-client': /\/fhir-kit\./, 'tus-js-client': /\/tus\./, fflate: /\/zip\./ }
+const doors = {
+  'fhir-kit-client': /\/fhir-kit\./,
+  'tus-js-client': /\/tus\./,
+  fflate: /\/zip\./,
+  'pg-boss': /\/worker\//,
+}
 
 /** What is in one archive. */
 async function look({ name, source, file }) {

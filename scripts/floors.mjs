@@ -127,6 +127,9 @@ export const floors = [
     },
     rows: [
       { files: ['guarded-fetch'], may: [], packages: ['type:@s4s/core', 'undici', 'node:*'] },
+      // The one door to the job queue, and the one to telemetry.
+      { files: ['worker/queue'], may: ['worker/*', 'store/*'], packages: ['pg-boss', 'node:*'] },
+      { files: ['worker/telemetry'], may: ['worker/*'], packages: ['@opentelemetry/api'] },
       { files: ['inbox/resumable'], may: ['*'], packages: ['@tus/server', '@tus/file-store', 'node:*'] },
       { files: ['export/parquet'], may: ['*'], packages: ['hyparquet-writer', 'type:@s4s/core/tables'] },
       {

@@ -8,6 +8,7 @@ export default defineConfig({
     'export/index': 'src/export/index.ts',
     'cli/s4s': 'src/cli/s4s.ts',
     'store/index': 'src/store/index.ts',
+    'worker/index': 'src/worker/index.ts',
   },
   format: 'esm',
   target: 'node20',

@@ -112,6 +112,10 @@ export interface Client {
   /** As `returnTo`, and whether the launch began with this store at all. */
   launchOf(url: string): Promise<{ readonly known: boolean; readonly returnTo: string | undefined }>
   connections(filter?: { readonly participant?: string; readonly provider?: string }): Promise<Connection[]>
+  /** The connection of this id, whoever's it is; undefined when it is no longer here. For jobs, which know ids only. */
+  connection(id: string): Promise<Connection | undefined>
+  /** The same client on the same store, with another `fetch`, or another `lock` that must keep out whom the first does. */
+  through(changes: Partial<Pick<Platform, 'fetch' | 'lock'>>): Client
   /**
    * Tells the providers that could not be told when a connection was revoked. Also tried, without waiting, whenever
    * a launch begins.
@@ -359,11 +363,35 @@ export function createClient(options: ClientOptions): Client {
         .filter((connection) => connection !== undefined)
     },
 
+    async connection(id: string): Promise<Connection | undefined> {
+      const ending = `/${id}`
+      const known = places.get(platform.store) ?? new Map<string, string>()
+      places.set(platform.store, known)
+      for (const place of [known.get(id), undefined]) {
+        // Where it was found last is looked at first: finding it reads the names of all.
+        const key =
+          place ??
+          (await storage(() => platform.store.keys('connection/'))).find((name) => name.endsWith(ending))
+        const stored = key === undefined ? undefined : await loadConnection(platform, key)
+        if (key === undefined || stored?.id !== id) continue
+        known.set(id, key)
+        return open(key, stored)
+      }
+      known.delete(id)
+      return undefined
+    },
+
     platform,
+
+    through: (changes: Partial<Pick<Platform, 'fetch' | 'lock'>>): Client =>
+      createClient({ ...options, platform: { ...platform, ...changes } }),
 
     finishRevocations: (wanted: { readonly signal?: AbortSignal } = {}) => finishAll(wanted.signal),
   } satisfies Client)
 }
+
+/** Where connections were last found in a store, by their ids. */
+const places = new WeakMap<object, Map<string, string>>()
 
 // Encoded, so that no participant's name can reach into another's prefix.
 const connectionPrefix = (participant: string | undefined): string =>

@@ -150,7 +150,14 @@ export {
 } from './study/seal.js'
 export type { Withheld, WithheldReason } from './study/select.js'
 export { type SensitiveCategory, sensitiveCategories, sensitivityOf } from './study/sensitive.js'
-export { readShare, type Share, type SharedSource, type ShareOptions, share } from './study/share.js'
+export {
+  readShare,
+  type Share,
+  type SharedSource,
+  type ShareOptions,
+  share,
+  sharePackage,
+} from './study/share.js'
 export { verifyReceipt } from './study/signature.js'
 export {
   type Attention,

@@ -114,6 +114,29 @@ describe('at a real authorization server', () => {
     expect((await client.connections())[0]?.status).toBe('ended')
   })
 
+  test('a job that knows only the id of a connection finds it, and can send its requests another way', async () => {
+    const client = clientOf()
+    const { url } = await client.authorize('mercy', { participant: 'ann' })
+    const { id } = await client.callback(await sandbox.approve(url), { participant: 'ann' })
+    const seen: string[] = []
+    const watched = client.through({
+      fetch: (input, init) => {
+        seen.push(new URL(String(input)).pathname)
+        return fetch(input, init)
+      },
+    })
+    for (let again = 0; again < 2; again++) {
+      const found = await watched.connection(id)
+      expect(found).toMatchObject({ id, participant: 'ann', status: 'active' })
+      await found?.read('Patient', found.patient)
+    }
+    expect(seen.length).toBe(2)
+    for (const wrong of ['nobody', '', id.slice(1), 'ann'])
+      expect(await client.connection(wrong)).toBeUndefined()
+    await (await client.connection(id))?.revoke()
+    expect(await watched.connection(id)).toBeUndefined()
+  })
+
   test('the road needs no socket: an app’s tests can run in process', async () => {
     const client = clientOf({}, sandbox.fetch)
     const connection = await connect(client)

@@ -18,7 +18,7 @@ import {
   type WithdrawalNotice,
 } from './delivery.js'
 import { createPackage, type Manifest } from './package.js'
-import { type Share, share } from './share.js'
+import { type Share, share, sharePackage } from './share.js'
 import { defineStudy, type Study } from './study.js'
 import { withdraw } from './withdraw.js'
 
@@ -231,6 +231,33 @@ test('F14 a share ends with a receipt that matches what was sent', async () => {
         ?.equals(await part.open()),
     ).toBe(true)
   }
+})
+
+test('F65 a package that was made before arrives as the very share that it would have been, under its own consent only', async () => {
+  const { inbox, study, consent, records, send } = await stage()
+  const pack = await createPackage(records, { study, consent })
+  const deliver = httpDelivery({ url: inbox.url, key, platform: platform() })
+  const shared = await sharePackage(pack, { study, consent, deliver })
+  const { sharedAt: _, ...again } = await send()
+  expect(shared).toMatchObject(again)
+  expect(inbox.completed.length).toBe(1)
+  const other = recordConsent(study, { participant: 'p-1', signature: 'Ada' })
+  const requests = inbox.requests.length
+  for (const wrong of [other, { ...consent }, { ...other, id: consent.id }])
+    await expect(
+      sharePackage(pack, { study, consent: wrong as ConsentRecord, deliver }),
+    ).rejects.toMatchObject({ code: 'SHARE_CONSENT_INVALID' })
+  const soon = recordConsent(study, {
+    participant: 'p-1',
+    signature: 'Ada',
+    expiresAt: new Date(Date.now() + 60_000),
+  })
+  const late = await createPackage(records, { study, consent: soon })
+  const clock = { ...ambientClock, now: () => Date.now() + 120_000 }
+  await expect(
+    sharePackage(late, { study, consent: soon, deliver, platform: { ...platform(), clock } }),
+  ).rejects.toMatchObject({ code: 'SHARE_CONSENT_INVALID', reason: 'expired' })
+  expect(inbox.requests.length).toBe(requests)
 })
 
 test('F65 the same share again delivers nothing and gives the same receipt', async () => {

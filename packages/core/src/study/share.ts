@@ -5,7 +5,7 @@ import type { PatientRecord } from '../record/record.js'
 import { orAborted } from '../util/abort.js'
 import { isObject, stringAt } from '../util/json.js'
 import { parseUrl } from '../util/url.js'
-import { type ConsentRecord, parseConsent } from './consent.js'
+import { allowedBy, type ConsentRecord, parseConsent } from './consent.js'
 import type { Delivery, DeliveryProgress } from './delivery.js'
 import type { Outbox } from './outbox.js'
 import { createPackage, type Package } from './package.js'
@@ -63,22 +63,38 @@ export interface Share {
  * @throws SmartError `SHARE_*`; the signal's reason when aborted
  */
 export async function share(records: readonly PatientRecord[], options: ShareOptions): Promise<Share> {
-  const { study, consent, deliver, leaveOut = [], signal } = options
-  if (typeof deliver?.deliver !== 'function') throw new TypeError('share needs a delivery')
-  if (deliver.recipient !== undefined && !sameUrl(deliver.recipient, study.recipient)) {
-    throw new SmartError('CONFIG_INVALID', 'the delivery leads elsewhere than the study says', {
-      subject: study.id,
-    })
-  }
-  if (study.receiptKeys && deliver.issuer !== undefined) {
-    throw new SmartError('CONFIG_INVALID', 'the study signs its receipts, and nobody signs on this road', {
-      subject: study.id,
-    })
-  }
-  const platform = options.platform ?? { crypto: ambientCrypto, clock: ambientClock }
+  const { study, consent, leaveOut = [], signal } = options
+  const platform = checkedRoad(options)
   signal?.throwIfAborted()
   await needsToStand(options)
   const pack = await orAborted(signal, () => createPackage(records, { study, consent, leaveOut, platform }))
+  return deliverPackage(pack, options, platform)
+}
+
+/**
+ * Shares a package that `createPackage` has made: for what keeps the package until the study has it, so that a delivery
+ * which was cut off brings the very same one.
+ *
+ * @throws SmartError `SHARE_*`; the signal's reason when aborted
+ */
+export async function sharePackage(pack: Package, options: Omit<ShareOptions, 'leaveOut'>): Promise<Share> {
+  const { study, consent } = options
+  const platform = checkedRoad(options)
+  allowedBy(consent, study, platform.clock.now())
+  const { manifest } = pack
+  if (manifest.study.id !== study.id || manifest.consent.id !== consent.id)
+    throw new SmartError('SHARE_CONSENT_INVALID', 'the package was made under another consent', {
+      subject: study.id,
+    })
+  return deliverPackage(pack, options, platform)
+}
+
+async function deliverPackage(
+  pack: Package,
+  options: ShareOptions,
+  platform: Pick<Platform, 'crypto' | 'clock'>,
+): Promise<Share> {
+  const { study, consent, signal } = options
   // Packing takes its time, and the participant may be in another tab.
   await needsToStand(options)
   const sealed = await orAborted(signal, () => sealedFor(study, pack, consent, platform.crypto))
@@ -96,6 +112,21 @@ export async function share(records: readonly PatientRecord[], options: ShareOpt
     recipient: study.recipient,
     consent,
   })
+}
+
+function checkedRoad({ study, deliver, platform }: ShareOptions): Pick<Platform, 'crypto' | 'clock'> {
+  if (typeof deliver?.deliver !== 'function') throw new TypeError('share needs a delivery')
+  if (deliver.recipient !== undefined && !sameUrl(deliver.recipient, study.recipient)) {
+    throw new SmartError('CONFIG_INVALID', 'the delivery leads elsewhere than the study says', {
+      subject: study.id,
+    })
+  }
+  if (study.receiptKeys && deliver.issuer !== undefined) {
+    throw new SmartError('CONFIG_INVALID', 'the study signs its receipts, and nobody signs on this road', {
+      subject: study.id,
+    })
+  }
+  return platform ?? { crypto: ambientCrypto, clock: ambientClock }
 }
 
 /**
@@ -138,7 +169,7 @@ const sealedFor = async (
   pack: Package,
   consent: ConsentRecord,
   crypto: CryptoPort,
-): Promise<Package> => (sealTo ? seal(pack, { to: sealTo, consent, crypto }) : pack)
+): Promise<Package> => (sealTo && !pack.sealed ? seal(pack, { to: sealTo, consent, crypto }) : pack)
 
 async function needsToStand({ consent, study, outbox }: ShareOptions): Promise<void> {
   if (!outbox || !(await outbox.isWithdrawn(consent?.id))) return

@@ -30,6 +30,12 @@ export const eClinicalWorks: Vendor = defineVendor({
     source: 'https://github.com/cfu288/mere-medical',
     seen: '2026-08',
   },
+  refreshIdleHours: {
+    value: 90 * 24,
+    why: 'a refresh token is good for 90 days',
+    source: docs,
+    seen: '2026-08',
+  },
   patientFrom: {
     value: ['id-token'],
     why: 'the token response may name the patient only as the person who signed in',

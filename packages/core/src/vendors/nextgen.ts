@@ -24,6 +24,12 @@ export const nextGen: Vendor = defineVendor({
     source: docs,
     seen: '2026-03',
   },
+  refreshIdleHours: {
+    value: 48,
+    why: 'a refresh token that is not used within two days is refused',
+    source: docs,
+    seen: '2026-08',
+  },
   badQuery: {
     value: [404],
     why: 'a search that lacks a category is answered as if the type did not exist',

@@ -24,6 +24,12 @@ export const oracleHealth: Vendor = defineVendor({
     source: docs,
     seen: '2026-08',
   },
+  refreshIdleHours: {
+    value: 90 * 24,
+    why: 'a refresh token that is not used for three months is revoked',
+    source: docs,
+    seen: '2026-08',
+  },
   patientFrom: {
     value: ['id-token'],
     why: 'a standalone launch may name the patient only as the person who signed in',

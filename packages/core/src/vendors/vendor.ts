@@ -42,6 +42,8 @@ export interface Vendor {
   readonly patientFrom?: Trait<readonly PatientSource[]>
   /** True where a refresh must name the scopes that were granted. */
   readonly refreshScope?: Trait<boolean>
+  /** Hours after which a refresh token that was not used is dead. */
+  readonly refreshIdleHours?: Trait<number>
   /** A claim of the access token that goes with every request as a parameter, its slashes as they are. */
   readonly requestContext?: Trait<{ readonly claim: string; readonly parameter: string }>
   /** Most requests in one minute of the clock; one that refuses more says nothing about how long to wait. */
