@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { shareFromPage } from './custody.js'
 import { openTown, type Town } from './town.js'
 
 let town: Town
@@ -62,3 +63,6 @@ test('a participant who has connected nothing is told that there is nothing to s
   expect(await answer.text()).toContain('SHARE_NOTHING')
   expect((await town.newBrowser().post('/share', { signature: 'Nobody' })).headers.get('location')).toBe('/')
 })
+
+test('the script of a page collects, follows it, shares and withdraws, and is never given a token', () =>
+  shareFromPage(town))

@@ -1,9 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
+import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import { createRequire } from 'node:module'
-import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -25,6 +25,8 @@ export interface Town {
 export interface Browser {
   get(url: string): Promise<Response>
   post(url: string, form: Readonly<Record<string, string>>): Promise<Response>
+  /** What the script of a page sends. */
+  send(method: 'POST' | 'DELETE', url: string, body?: unknown): Promise<Response>
 }
 
 const key = 'a-study-key-for-the-portal'
@@ -78,7 +80,8 @@ function newBrowser(origin: string): Browser {
   const cookies = new Map<string, string>()
   const send = async (url: string, init: RequestInit = {}): Promise<Response> => {
     const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ')
-    const response = await fetch(new URL(url, origin), { ...init, headers: { cookie }, redirect: 'manual' })
+    const headers = { ...init.headers, cookie }
+    const response = await fetch(new URL(url, origin), { ...init, headers, redirect: 'manual' })
     for (const line of response.headers.getSetCookie()) {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? []
       cookies.set(name, value)
@@ -88,13 +91,22 @@ function newBrowser(origin: string): Browser {
   return {
     get: (url) => send(url),
     post: (url, form) => send(url, { method: 'POST', body: new URLSearchParams(form) }),
+    send: (method, url, body = {}) =>
+      send(url, {
+        method,
+        headers: { 'content-type': 'application/json', origin },
+        body: JSON.stringify(body),
+      }),
   }
 }
 
+// Below the ports that systems hand out by themselves: one of those may be another's before the portal has it.
 async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1')
-  await once(probe, 'listening')
-  const { port } = probe.address() as AddressInfo
-  await new Promise((resolve) => probe.close(resolve))
-  return port
+  for (;;) {
+    const port = randomInt(20_000, 30_000)
+    const probe = createServer().listen(port, '127.0.0.1')
+    const free = await once(probe, 'listening').catch(() => undefined)
+    await new Promise((resolve) => probe.close(resolve))
+    if (free) return port
+  }
 }

@@ -1,5 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { shareFromPage } from '../node-express/custody.js'
 import { openTown, type Town } from '../node-express/town.js'
 
 let town: Town
@@ -40,3 +41,6 @@ test('a participant who has connected nothing is told that there is nothing to s
   expect(answer.status).toBe(502)
   expect(await answer.text()).toContain('SHARE_NOTHING')
 })
+
+test('the script of a page collects, follows it, shares and withdraws, and is never given a token', () =>
+  shareFromPage(town))

@@ -31,6 +31,7 @@ const study = defineStudy({
   },
 })
 const { plan } = study
+const deliver = httpDelivery({ url: study.recipient, key: INBOX_KEY })
 const smart = createNodeClient({
   baseUrl: `${ORIGIN}/smart`,
   providers,
@@ -38,11 +39,12 @@ const smart = createNodeClient({
   store: fileStore(STORE, { key: STORE_KEY }),
   cookieSecret: COOKIE_SECRET,
   afterConnect: '/',
+  custody: { study, deliver },
 })
-const deliver = httpDelivery({ url: study.recipient, key: INBOX_KEY })
 const app = new Hono()
 
-// Request and Response are what Hono speaks too: there is nothing to adapt.
+// Request and Response are what Hono speaks too: there is nothing to adapt, also not for what a page's script asks for at
+// /smart/collect, events, share and withdraw.
 app.all('/smart/*', (c) => smart.handler(c.req.raw))
 
 app.post('/share', async (c) => {

@@ -163,6 +163,27 @@ describe('a participant whose tokens stay on the server', () => {
     expect((await page.get('/records')).body.records.length).toBe(1)
   })
 
+  test('who asks for one record and then for two has the first read once', async () => {
+    const { ehr } = town
+    const portal = await town.openPortal({ providers: [ehr.provider, { ...ehr.provider, id: 'second' }] })
+    const page = await portal.connect()
+    const leaving = await page.get('/connect/second')
+    const back = await ehr.approve(leaving.headers.get('location') ?? '', { patient: 'camila' })
+    await page.get(back.slice(portal.base.length))
+    const [one, two] = (await page.get('/connections')).body
+    const letGo = holdLabs()
+    ehr.clearRequests()
+    const first = await page.send('POST', '/collect', { connections: [one.id] })
+    const both = await page.send('POST', '/collect', { connections: [one.id, two.id] })
+    expect(both.body.job).not.toBe(first.body.job)
+    letGo()
+    const events = await page.events()
+    expect(events.filter(({ type }) => type === 'collected')).toHaveLength(2)
+    expect(ehr.requests.filter(({ path }) => path.startsWith('/fhir/Patient'))).toHaveLength(2)
+    for (const { body } of [first, both])
+      expect((await page.get(`/collect/${body.job}`)).body.connections[0].state).toBe('collected')
+  })
+
   test('a hospital that fails is told as a code, and nothing of its words', async () => {
     const portal = await town.openPortal()
     const page = await portal.connect()
