@@ -1,7 +1,7 @@
-import { stat } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { type Checkpoint, checkpointOf, collect, explainRecord, type Progress } from '@s4s/core'
 import type { ArgsDef, CommandDef } from 'citty'
-import { isMissing } from '../durable.js'
+import { checkFree } from '../export/new-folder.js'
 import { openProgress, printJson, printRows, progressBar } from './output.js'
 import { planOf, planOption } from './plans.js'
 import { openStop } from './stop.js'
@@ -34,7 +34,7 @@ export const collectRecord: CommandDef = {
     const connection = (await client.connections()).find((one) => one.id === id)
     if (!connection) throw new Error(`there is no connection ${id}; s4s connections lists them`)
     const folder = optionOf(typed, 'out') ?? id
-    if (await isThere(folder)) throw new UsageError(`there is something in ${folder} already`)
+    await checkFree(resolve(folder))
     const output = outputOf(typed)
     const progress = openProgress(output)
     const stop = openStop('stopped; what came is kept, and the same command goes on from there')
@@ -68,23 +68,15 @@ function sinceOf(typed: Typed): Date | undefined {
   const text = optionOf(typed, 'since')
   if (text === undefined) return undefined
   const date = new Date(text)
+  const isDay = text.length > 10 || (!Number.isNaN(date.getTime()) && date.toISOString().startsWith(text))
   // What Date takes beyond this differs from one runtime to another.
   if (
     !/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(text) ||
-    Number.isNaN(date.getTime())
+    Number.isNaN(date.getTime()) ||
+    !isDay
   )
     throw new UsageError('--since is a date such as 2026-08-01')
   return date
-}
-
-async function isThere(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    (error: unknown) => {
-      if (isMissing(error)) return false
-      throw error
-    },
-  )
 }
 
 // A collection clears its checkpoint when it is over; here it is over when the record is on disk. What is cleared and

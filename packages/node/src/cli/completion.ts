@@ -56,6 +56,9 @@ function completedOf(command: CommandDef): Completed[] {
             values: choicesOf(valueHint),
           })),
         { name: '--help', says: 'Show how it is used', takesValue: false, values: [] },
+        ...(name === 's4s'
+          ? [{ name: '--version', says: 'Show the version', takesValue: false, values: [] }]
+          : []),
       ],
       words: args.flatMap(([, { type, valueHint }]) => (type === 'positional' ? choicesOf(valueHint) : [])),
     },
@@ -114,7 +117,9 @@ const chosen = (values: readonly string[]): string =>
 
 function zsh(all: readonly Completed[]): string {
   const described = (rows: readonly { readonly name: string; readonly says: string }[]): string =>
-    rows.map(({ name, says }) => quoted(`${name.replaceAll(':', '\\:')}:${says}`)).join(' ')
+    rows
+      .map(({ name, says }) => quoted(says === '' ? name : `${name.replaceAll(':', '\\:')}:${says}`))
+      .join(' ')
   const cases = all.map(
     (one) =>
       `    ${quoted(one.path)}) words_=(${described([...one.commands, ...one.words.map((name) => ({ name, says: '' }))])}); options_=(${described(one.options)}) ;;`,

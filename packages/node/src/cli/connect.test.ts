@@ -157,7 +157,7 @@ describe('s4s connect', () => {
     expect(await here(['connections', ...storeOf('nowhere')])).toEqual(expected('there is no store in'))
     await writeFile(join(top, 'other'), randomBytes(32).toString('base64'))
     const other = await here([...words, '--key-file', join(top, 'other')])
-    expect([other.code, other.out]).toEqual([1, ''])
+    expect([other.code, other.out, other.err]).toEqual([1, '', expect.stringMatching(/^s4s: .*key.*\n$/)])
   })
 
   test('what cannot work is refused before anybody signs in', async () => {
@@ -206,7 +206,7 @@ describe('s4s collect', () => {
 
     // What is there already is not written over.
     const again = await collecting('record', id, 'camila')
-    expect([again.code, again.err]).toEqual([2, expect.stringContaining('there is something in')])
+    expect([again.code, again.err]).toEqual([1, 's4s: there is something in the folder already\n'])
     const since = await collecting('record', id, 'since', '--since', '2099-01-01', '--json')
     const told = JSON.parse(since.out) as { files: Record<string, number> }
     expect([since.code, told.files['Observation.ndjson'], told.files['Patient.ndjson']]).toEqual([
@@ -314,6 +314,7 @@ describe('s4s collect', () => {
       2,
       's4s: --since is a date such as 2026-08-01',
     ])
+    expect((await said_('x', '--since', '2026-02-30'))[0]).toBe(2)
     expect(await said_('x', '--key', key)).toEqual([2, 's4s: there is no option --key'])
   })
 })

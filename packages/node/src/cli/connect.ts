@@ -95,7 +95,10 @@ function providerOf({ base, vendor, statement }: Survey, typed: Typed): Provider
   // The same server has the same id, and so has a connection that is made anew.
   const mark = createHash('sha256').update(base.replace(/\/$/, '')).digest('hex').slice(0, 8)
   return {
-    id: `${host.replace(/[^A-Za-z0-9.-]/g, '-').slice(0, 50)}-${mark}`,
+    id: `${host
+      .replace(/[^A-Za-z0-9.-]+/g, '-')
+      .replace(/^[^A-Za-z0-9]+/, '')
+      .slice(0, 50)}-${mark}`,
     name: optionOf(typed, 'name') ?? host,
     iss: base,
     clientId: String(typed.args['client-id']),

@@ -13,8 +13,8 @@ export const serverChecks: readonly Check<Offer>[] = [
   {
     check: 'fhir-version',
     look: ({ statement }) => {
-      const version = statement?.fhirVersion
-      if (typeof version !== 'string') return undefined
+      if (typeof statement?.fhirVersion !== 'string') return undefined
+      const version = statement.fhirVersion.slice(0, 20)
       if (version.startsWith('4.')) return ['ok', `It speaks FHIR ${version}.`]
       const older = ({ '1': ['DSTU2', 'argonaut'], '3': ['STU3', 'stu3'] } as const)[version.charAt(0)]
       return [

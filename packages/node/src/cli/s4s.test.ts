@@ -448,7 +448,7 @@ describe('a study team that types it wrong', () => {
     await mkdir(join(top, 'taken'))
     await writeFile(join(top, 'taken', 'thesis.txt'), 'x')
     const { code, err } = await exportTo('open', 'csv', 'taken')
-    expect([code, err]).toEqual([1, 's4s: there is something in the folder of the export already\n'])
+    expect([code, err]).toEqual([1, 's4s: there is something in the folder already\n'])
     expect(await readdir(join(top, 'taken'))).toEqual(['thesis.txt'])
   })
 

@@ -72,7 +72,7 @@ export async function survey(address: URL, plan: Plan): Promise<Survey> {
       return Object.freeze({ base: iss, outlook, ...(moved === undefined ? {} : { moved }), ...more() })
     } catch (error) {
       failure ??= error
-      if (watch.seen.at(-1)?.code !== undefined) break
+      if (isUnreached(error)) break
     }
   }
   return Object.freeze({ base, fault: faultAt(base, found !== undefined, watch, failure), ...more() })
@@ -110,6 +110,12 @@ function skewOf({ seen }: Watch): { readonly skew?: number } {
   return skew === undefined ? {} : { skew }
 }
 
+// No answer at all: whatever else is asked of the host has none either.
+function isUnreached(error: unknown): boolean {
+  if (!isSmartError(error) || error.status !== undefined) return false
+  return error.code === 'DISCOVERY_UNREACHABLE' || error.code === 'CONFIG_PRIVATE_ADDRESS'
+}
+
 // Without its query, which could hold anything.
 function movedTo(base: string, { seen }: Watch): string | undefined {
   const asked = `${base.replace(/\/$/, '')}/metadata`
@@ -120,9 +126,8 @@ function movedTo(base: string, { seen }: Watch): string | undefined {
 
 function faultAt(base: string, isFhir: boolean, watch: Watch, failure: unknown): Fault {
   const { host } = new URL(base)
-  const last = watch.seen.at(-1)
   const moved = movedTo(base, watch)
-  if (last?.status === undefined) return faultOf(host, last?.code)
+  if (isUnreached(failure)) return faultOf(host, watch.seen.findLast(({ code }) => code !== undefined)?.code)
   if (isSmartError(failure) && failure.status !== undefined)
     return {
       check: 'answer',

@@ -1,9 +1,9 @@
-import { randomBytes } from 'node:crypto'
-import { mkdir, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
+import { mkdir, rm } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { explainRecord, type PatientRecord, type Plan } from '@s4s/core'
-import { syncFolder, writeDurably } from '../durable.js'
+import { writeDurably } from '../durable.js'
 import { createFile } from '../export/files.js'
+import { beginFolder, settleFolder } from '../export/new-folder.js'
 
 /** What was written of a record. */
 export interface WrittenRecord {
@@ -21,8 +21,7 @@ export interface WrittenRecord {
  */
 export async function writeRecord(record: PatientRecord, plan: Plan, folder: string): Promise<WrittenRecord> {
   const target = resolve(folder)
-  const temporary = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.tmp`)
-  await mkdir(temporary, { recursive: true, mode: 0o700 })
+  const temporary = await beginFolder(target)
   try {
     const files: Record<string, number> = {}
     for (const [name, types] of byFile(Object.keys(record.types()))) {
@@ -44,9 +43,7 @@ export async function writeRecord(record: PatientRecord, plan: Plan, folder: str
       join(temporary, 'report.json'),
       `${JSON.stringify({ provider, plan: record.plan, startedAt, collectedAt, since, complete, completeness, issues }, null, 2)}\n`,
     )
-    await syncFolder(temporary)
-    await rename(temporary, target)
-    await syncFolder(dirname(target))
+    await settleFolder(temporary, target)
     return Object.freeze({ files, attachments, complete, again })
   } finally {
     await rm(temporary, { recursive: true, force: true })

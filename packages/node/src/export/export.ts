@@ -1,14 +1,13 @@
-import { randomBytes } from 'node:crypto'
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
-import { basename, dirname, join, resolve } from 'node:path'
-import { SmartError } from '@s4s/core'
+import { rm } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { rowOfAttachment, rowsOfLine, rowsOfPackage, sourceOf } from '@s4s/core/tables'
-import { codeOf, isMissing, syncFolder, writeDurably } from '../durable.js'
+import { writeDurably } from '../durable.js'
 import { kindOf } from '../inbox/manifest.js'
 import type { StoredPackage } from '../inbox/stored.js'
 import { dataPackage } from './data-package.js'
 import { appendLines, filesOf, writeFile } from './files.js'
 import { linesOf } from './lines.js'
+import { beginFolder, settleFolder } from './new-folder.js'
 import { type ExportFormat, openTables, type Tables } from './tables.js'
 
 export type { ExportFormat } from './tables.js'
@@ -59,10 +58,7 @@ export async function exportPackages(
     throw new TypeError('format is ndjson, csv or parquet')
   if (typeof options.folder !== 'string' || options.folder === '') throw new TypeError('folder is missing')
   const folder = resolve(options.folder)
-  await checkFree(folder)
-  await sweep(folder)
-  const temporary = join(dirname(folder), `.${basename(folder)}.${randomBytes(6).toString('hex')}.tmp`)
-  await mkdir(temporary, { recursive: true, mode: 0o700 })
+  const temporary = await beginFolder(folder)
   let open: Tables | undefined
   try {
     open = await openTables(temporary, format)
@@ -72,7 +68,7 @@ export async function exportPackages(
     const described = dataPackage(report)
     await writeDurably(join(temporary, 'datapackage.json'), `${JSON.stringify(described, null, 2)}\n`)
     signal?.throwIfAborted()
-    await settle(temporary, folder)
+    await settleFolder(temporary, folder)
     return Object.freeze(report)
   } catch (error) {
     await open?.abandon()
@@ -131,39 +127,3 @@ async function writeAll(
   const sorted = [...types].sort(([a], [b]) => (a < b ? -1 : 1))
   return { packages: count, resources, types: Object.fromEntries(sorted), attachments: attachments.size }
 }
-
-async function checkFree(folder: string): Promise<void> {
-  const there = await readdir(folder).catch((error: unknown) => {
-    if (codeOf(error) === 'ENOTDIR') return ['a file']
-    if (isMissing(error)) return []
-    throw error
-  })
-  if (there.length > 0) throw taken()
-}
-
-// What an export that was killed left behind is health data that nobody looks after.
-async function sweep(folder: string): Promise<void> {
-  const [parent, name] = [dirname(folder), basename(folder)]
-  for (const one of await readdir(parent).catch(() => [])) {
-    const left = one.startsWith(`.${name}.`) && /^\.[0-9a-f]{12}\.tmp$/.test(one.slice(name.length + 1))
-    const at = left ? (await stat(join(parent, one)).catch(() => undefined))?.mtimeMs : undefined
-    if (at !== undefined && Date.now() - at > staleAfter)
-      await rm(join(parent, one), { recursive: true, force: true })
-  }
-}
-
-const staleAfter = 24 * 3_600_000
-
-// What was written becomes the export in one step.
-async function settle(temporary: string, folder: string): Promise<void> {
-  await syncFolder(temporary)
-  try {
-    await rename(temporary, folder)
-  } catch (error) {
-    throw ['ENOTEMPTY', 'EEXIST', 'ENOTDIR', 'EPERM'].includes(codeOf(error) ?? '') ? taken() : error
-  }
-  await syncFolder(dirname(folder))
-}
-
-const taken = (): SmartError =>
-  new SmartError('CONFIG_INVALID', 'there is something in the folder of the export already')
