@@ -77,7 +77,14 @@ export const connect: CommandDef = {
 }
 
 /** What is shown of a connection: no token, and nothing of the record. */
-export function shownOf(connection: Connection) {
+export interface ShownConnection extends Pick<Connection, 'id' | 'status' | 'access' | 'accessReason'> {
+  readonly provider: { readonly id: string; readonly name: string; readonly iss: string }
+  readonly participant?: string
+  readonly connectedAt: string
+  readonly expiresAt?: string
+}
+
+export function shownOf(connection: Connection): ShownConnection {
   const { id, provider, participant, status, access, accessReason, connectedAt, expiresAt } = connection
   return {
     id,
