@@ -27,7 +27,7 @@ export interface QuarantineRow {
 
 /** Packages that failed verification, set aside with the reason. Nothing reads them as packages. */
 export interface Quarantine {
-  /** Sets an upload aside; of one without a consent that covers it nothing of the record is kept. */
+  /** Sets an upload aside: its manifest, its consent and the reason. Nothing of the record is kept. */
   setAside(envelope: Envelope, refusal: Refusal): Promise<void>
   /** What was set aside, newest first. */
   all(study: string): Promise<QuarantineRow[]>
@@ -63,7 +63,7 @@ export function openQuarantine({ places, clearing, keepFor }: QuarantineOptions)
         await mkdir(join(made, 'parts'), { recursive: true, mode: 0o700 })
         await linkOrCopy(join(staging, 'manifest.json'), join(made, 'manifest.json'))
         let bytes = 0
-        for (const { sha256, size } of keptOf(envelope, refusal)) {
+        for (const { sha256, size } of keptOf(envelope)) {
           const from = join(staging, 'parts', sha256)
           if ((await exists(join(made, 'parts', sha256))) || !(await exists(from))) continue
           await linkOrCopy(from, join(made, 'parts', sha256))
@@ -170,11 +170,9 @@ export function openQuarantine({ places, clearing, keepFor }: QuarantineOptions)
   return Object.freeze(quarantine)
 }
 
-// Without a consent that covers it, a record has no place here, also not aside; what can be looked at is the consent.
-function keptOf({ manifest, parts }: Envelope, { word }: Refusal): Envelope['parts'] {
-  if (word !== 'consent') return parts
-  return manifest ? parts.filter(({ path }) => path === 'consent.json') : []
-}
+// Reading ends at the first fault, so nobody knows whether the consent covers the rest. The sender still has all of it.
+const keptOf = ({ manifest, parts }: Envelope): Envelope['parts'] =>
+  manifest ? parts.filter(({ path }) => path === 'consent.json') : []
 
 const resourceFile = /^(records\/\d{2,4}\/)?([A-Z][A-Za-z]{0,63}-\d{4,8}\.ndjson|[a-z]+\.(json|ndjson))$/
 
