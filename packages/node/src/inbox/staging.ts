@@ -57,10 +57,11 @@ export function openStaging({ places, clearing, setAside }: StagingOptions): Sta
   const full = new Set<string>()
   const gone = (digest: string): Refusal => new Refusal(full.has(digest) ? 'full' : 'unknown')
 
+  const opened = openedEnvelopes()
+
   const staging: Staging = {
     async find(study: string, digest: string): Promise<Envelope | undefined> {
-      const bytes = await readIfThere(manifestOf(digest))
-      const envelope = bytes && readEnvelope(bytes)
+      const envelope = await opened.read(manifestOf(digest))
       return envelope?.digest === digest && envelope.study === study ? envelope : undefined
     },
 
@@ -170,4 +171,46 @@ export function openStaging({ places, clearing, setAside }: StagingOptions): Sta
     },
   }
   return Object.freeze(staging)
+}
+
+const mostKept = 64
+const mostBytesKept = 32 * 1024 * 1024
+
+/** Manifests that were read already, those of late: every part of a package asks for the same one. */
+function openedEnvelopes(): { read(path: string): Promise<Envelope | undefined> } {
+  const kept = new Map<
+    string,
+    { readonly version: string; readonly bytes: number; readonly envelope: Envelope }
+  >()
+  // Another process may have written it anew, or removed it.
+  const versionOf = async (path: string): Promise<string | undefined> => {
+    const found = await stat(path, { bigint: true }).catch((error: unknown) => {
+      if (isMissing(error)) return undefined
+      throw error
+    })
+    return found && [found.ino, found.size, found.mtimeNs, found.ctimeNs].join(' ')
+  }
+  return {
+    async read(path: string): Promise<Envelope | undefined> {
+      const version = await versionOf(path)
+      const before = kept.get(path)
+      kept.delete(path)
+      if (version === undefined) return undefined
+      if (before?.version === version) {
+        kept.set(path, before)
+        return before.envelope
+      }
+      const bytes = await readIfThere(path)
+      if (!bytes) return undefined
+      const envelope = readEnvelope(bytes)
+      kept.set(path, { version, bytes: bytes.length, envelope })
+      let all = [...kept.values()].reduce((sum, one) => sum + one.bytes, 0)
+      for (const [oldest, one] of kept) {
+        if (kept.size <= mostKept && all <= mostBytesKept) break
+        kept.delete(oldest)
+        all -= one.bytes
+      }
+      return envelope
+    },
+  }
 }
