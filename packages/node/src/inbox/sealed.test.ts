@@ -360,8 +360,8 @@ test.each([
     await expect(httpDelivery({ url, key }).deliver(sealed)).rejects.toMatchObject({ code: 'SHARE_REFUSED' })
     const [row] = await inbox.quarantined('sleep')
     expect(row).toMatchObject({ digest, reason, part })
-    // Not even what is sealed.
-    expect(row?.bytes).toBe(0)
+    // Nothing but what is written on the outside.
+    expect(row?.bytes).toBe(sealed.manifestBytes.length)
     expect(await inbox.packages('sleep')).toEqual([])
   },
 )
@@ -375,7 +375,7 @@ test('F19 a seal that opens with none of the study’s keys is set aside with th
   await expect(httpDelivery({ url, key }).deliver(sealed)).rejects.toMatchObject({ code: 'SHARE_REFUSED' })
   const [row] = await inbox.quarantined('sleep')
   expect(row).toMatchObject({ digest: pack.digest, reason: 'seal', part: 'sealed/0001.jwe' })
-  expect(row?.bytes).toBe(0)
+  expect(row?.bytes).toBe(sealed.manifestBytes.length)
   expect(await inbox.packages('sleep')).toEqual([])
 })
 
