@@ -162,7 +162,9 @@ export function openHandler(options: HandlerOptions): (request: Request) => Prom
     if (refusal.word !== 'unknown' && refusal.word !== 'method') {
       await audit({ event: 'refused', reason: refusal.word, ...about })
     }
-    return json(refusal.status, refusal)
+    const answered = json(refusal.status, refusal)
+    if (refusal.retryAfter !== undefined) answered.headers.set('retry-after', String(refusal.retryAfter))
+    return answered
   }
 
   function withCors(request: Request, response: Response): Response {
@@ -173,7 +175,10 @@ export function openHandler(options: HandlerOptions): (request: Request) => Prom
     response.headers.append('vary', 'origin')
     if (allowed) {
       response.headers.set('access-control-allow-origin', origin)
-      response.headers.set('access-control-expose-headers', 'location, upload-length, upload-offset')
+      response.headers.set(
+        'access-control-expose-headers',
+        'location, retry-after, upload-length, upload-offset',
+      )
     }
     return response
   }

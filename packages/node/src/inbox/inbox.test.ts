@@ -449,7 +449,7 @@ test('a manifest of more than 16 MiB is not read to its end', async () => {
 
 test('an inbox whose quota is used up says so, stores nothing, and has room again after a withdrawal', async () => {
   const [made, other] = [makePackage(), makePackage({ consent: { id: 'consent-2' } })]
-  const size = made.manifest.parts.reduce((sum, part) => sum + part.size, 0)
+  const size = made.manifest.parts.reduce((sum, part) => sum + part.size, Buffer.byteLength(made.bytes))
   await start({ quotaBytes: size + 10 })
   await deliver(made)
   expect(await open(other)).toMatchObject({ status: 507, body: { error: 'full' } })
@@ -460,7 +460,9 @@ test('an inbox whose quota is used up says so, stores nothing, and has room agai
 
 test('room that was promised to an open upload is not promised twice', async () => {
   const made = makePackage()
-  await start({ quotaBytes: made.manifest.parts.reduce((sum, part) => sum + part.size, 0) + 10 })
+  await start({
+    quotaBytes: made.manifest.parts.reduce((sum, part) => sum + part.size, made.bytes.length) + 10,
+  })
   expect((await open(made)).status).toBe(201)
   expect((await open(made)).status).toBe(201)
   expect((await open(makePackage({ consent: { id: 'consent-2' } }))).status).toBe(507)

@@ -27,6 +27,8 @@ export interface InboxOptions {
   readonly maxBytes?: number
   /** Most bytes of all packages together. Default: what the disk holds. */
   readonly quotaBytes?: number
+  /** Most uploads of one study that are open at a time; to one more the answer is 429. Default 1,000. */
+  readonly maxOpen?: number
   /** How many days what arrived whole but is no package is kept, with the reason. Default 30. */
   readonly quarantineDays?: number
   /**
@@ -95,11 +97,13 @@ export function createInbox(options: InboxOptions): Inbox {
     basePath = '',
     maxBytes = 2 * 1024 ** 3,
     quotaBytes = Number.POSITIVE_INFINITY,
+    maxOpen = 1000,
     quarantineDays = 30,
   } = options
   if (typeof folder !== 'string' || folder === '') throw invalid('folder is missing')
   if (!/^(\/[A-Za-z0-9._~-]+)*\/?$/.test(basePath)) throw invalid('basePath is not a path such as /inbox')
   if (!(maxBytes > 0) || !(quotaBytes > 0)) throw invalid('maxBytes and quotaBytes are numbers above zero')
+  if (!(Number.isInteger(maxOpen) && maxOpen > 0)) throw invalid('maxOpen is no whole number above zero')
   if (!(quarantineDays > 0 && quarantineDays <= 36_500)) throw invalid('quarantineDays is no number of days')
   const base = basePath.replace(/\/$/, '')
   const origins = new Set((options.allowOrigins ?? []).map(checkedOrigin))
@@ -113,6 +117,7 @@ export function createInbox(options: InboxOptions): Inbox {
     folder,
     maxBytes,
     quotaBytes,
+    maxOpen,
     ...(options.parts ? { parts: options.parts } : {}),
     quarantineFor: quarantineDays * 24 * 3_600_000,
     onQuarantined: (study, digest, reason) => audit({ event: 'quarantined', study, digest, reason }),

@@ -36,7 +36,7 @@ export function readManifest(bytes: Uint8Array): Manifest {
   if (consent.path !== 'consent.json' || agreed === undefined || agreed.sha256 !== consent.sha256) {
     throw new Refusal('consent', { part: 'consent.json' })
   }
-  for (const { folder, counts } of sources.values()) checkCounts(folder, counts, parts.values())
+  checkCounts(sources, parts.values())
   return manifest as unknown as Manifest
 }
 
@@ -126,15 +126,22 @@ function isSafePath(path: string): boolean {
   return /^[A-Za-z0-9._/-]+$/.test(path) && path.split('/').every((segment) => /^[A-Za-z0-9]/.test(segment))
 }
 
-function checkCounts(folder: string, counts: Source['counts'], parts: Iterable<ManifestPart>): void {
-  const found = new Map<string, number>()
+// One pass over the parts, however many sources there are.
+function checkCounts(sources: ReadonlyMap<string, Source>, parts: Iterable<ManifestPart>): void {
+  const found = new Map<string, Map<string, number>>()
   for (const part of parts) {
     const kind = kindOf(part)
-    if (kind.kind !== 'resources' || !part.path.startsWith(`${folder}/`)) continue
-    found.set(kind.type, (found.get(kind.type) ?? 0) + kind.count)
+    if (kind.kind !== 'resources') continue
+    const folder = part.path.split('/', 2).join('/')
+    const counted = found.get(folder) ?? new Map<string, number>()
+    found.set(folder, counted.set(kind.type, (counted.get(kind.type) ?? 0) + kind.count))
   }
-  const said = Object.entries(counts)
-  if (said.length !== found.size || said.some(([type, count]) => found.get(type) !== count)) throw bad()
+  for (const { folder, counts } of sources.values()) {
+    const said = Object.entries(counts)
+    const counted = found.get(folder)
+    if (said.length !== (counted?.size ?? 0) || said.some(([type, count]) => counted?.get(type) !== count))
+      throw bad()
+  }
 }
 
 const isText = (value: unknown, most = 2000): value is string =>

@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from 'node:crypto'
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Receipt, readReceipt } from '@s4s/core'
 import { codeOf, syncFolder, writeDurably } from '../durable.js'
@@ -30,7 +30,7 @@ export interface Packages {
   has(study: string, digest: string): Promise<boolean>
   home(study: string, digest: string): Home
   remove(study: string, digest: string): Promise<void>
-  /** Bytes of everything that is stored. */
+  /** Bytes of everything that is stored, with the manifests. */
   bytes(): Promise<number>
 }
 
@@ -103,8 +103,11 @@ export function openPackages({ places, clearing, shelf, sign }: PackagesOptions)
       let bytes = 0
       for (const study of await names(places.studies)) {
         for (const digest of await packages.digests(study)) {
-          const read = async (): Promise<number> =>
-            (await packages.receipt(study, digest).catch(() => undefined))?.bytes ?? 0
+          const read = async (): Promise<number> => {
+            const parts = (await packages.receipt(study, digest).catch(() => undefined))?.bytes ?? 0
+            const file = join(places.home(study, digest), 'manifest.json')
+            return parts + ((await stat(file).catch(() => undefined))?.size ?? 0)
+          }
           const size = sizes.get(digest) ?? (await read())
           sizes.set(digest, size)
           bytes += size

@@ -22,7 +22,7 @@ test('F19 a package whose part is not what its name says is set aside with the r
       at: expect.any(String),
       reason: 'content',
       part: path,
-      bytes: [...made.parts.values()].reduce((sum, text) => sum + Buffer.byteLength(text), 0),
+      bytes: Buffer.byteLength(made.parts.get('consent.json') ?? '') + Buffer.byteLength(made.bytes),
       expiresAt: expect.any(String),
     },
   ])
@@ -31,7 +31,10 @@ test('F19 a package whose part is not what its name says is set aside with the r
   for await (const _ of desk.inbox.stored('sleep')) expect.unreachable()
   expect([await desk.list('packages'), await desk.list('staging')]).toEqual([[], []])
   const kept = join(desk.folder, 'quarantine', 'sleep', made.digest)
-  expect(await readFile(join(kept, 'parts', sha256(made.parts.get(path) ?? '')), 'utf8')).toContain('Goal')
+  expect(await desk.list('quarantine', 'sleep', made.digest, 'parts')).toEqual([
+    sha256(made.parts.get('consent.json') ?? ''),
+  ])
+  expect(await desk.disk()).not.toContain('Goal')
   expect(await readFile(join(kept, 'reason.json'), 'utf8')).not.toContain('Canary')
   expect(await desk.inbox.quarantined('heart')).toEqual([])
 })
@@ -56,6 +59,19 @@ test.each([
   expect(await desk.disk()).not.toContain('"family":"Canary"')
 })
 
+test('F5 of a part that is wrong before it is beyond the consent nothing is kept either, nor of those beside it', async () => {
+  const desk = await open()
+  const old = '{"resourceType":"Condition","id":"c1","recordedDate":"1999-01-01","code":{"text":"Beyond"}}\n'
+  const consent = { period: { start: '2020-01-01' }, withhold: ['hiv'] }
+  const attempts = [
+    makePackage({ consent, parts: { [path]: `{"resourceType":"Goal"}\n${old}` } }),
+    makePackage({ consent, parts: { [path]: old + old, 'records/01/AllergyIntolerance-0001.ndjson': 'x' } }),
+    makePackage({ consent, parts: { [path]: `garbage\n{"resourceType":"Condition","id":"HIV Beyond"}\n` } }),
+  ]
+  for (const made of attempts) expect((await desk.deliver(made)).status).toBe(422)
+  expect(await desk.disk()).not.toContain('Beyond')
+})
+
 test('F19 what was set aside is cleared when its time is over, also by an inbox that is started anew', async () => {
   const desk = await open({ quarantineDays: 0.2 / 86_400 })
   const made = wrong()
@@ -72,17 +88,20 @@ test('F19 what was set aside is cleared when its time is over, also by an inbox 
 })
 
 test('F21 what was set aside counts against the quota, and gives way to a participant’s package', async () => {
-  const size = Math.max(...[makePackage(), wrong()].map(({ manifest }) => sizeOf(manifest)))
-  const desk = await open({ quotaBytes: 2.5 * size })
+  const size = Math.max(
+    ...[makePackage(), wrong()].map(({ manifest, bytes }) => sizeOf(manifest) + bytes.length),
+  )
+  const aside = Buffer.byteLength(wrong().parts.get('consent.json') ?? '') + wrong().bytes.length
+  const desk = await open({ quotaBytes: 2 * size + 1.05 * aside })
   await desk.deliver(wrong('one'))
   await desk.deliver(wrong('two'))
   expect((await desk.inbox.quarantined('sleep')).filter(({ bytes }) => bytes > 0)).toHaveLength(2)
   expect((await desk.deliver(makePackage())).status).toBe(201)
+  expect((await desk.deliver(makePackage({ consent: { id: 'consent-2' } }))).status).toBe(201)
   const [newer, older] = await desk.inbox.quarantined('sleep')
   expect([newer?.bytes, older?.bytes]).toEqual([expect.any(Number), 0])
   expect(newer?.bytes).toBeGreaterThan(0)
   // Its reason stays; nothing but packages stands in the way of a package.
-  expect((await desk.deliver(makePackage({ consent: { id: 'consent-2' } }))).status).toBe(201)
   expect((await desk.deliver(makePackage({ consent: { id: 'consent-3' } }))).status).toBe(507)
 })
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, rename, rm } from 'node:fs/promises'
+import { mkdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf, syncFolder, writeDurably } from '../durable.js'
 import { isObject, parseJsonBytes } from '../json.js'
@@ -27,7 +27,7 @@ export interface QuarantineRow {
 
 /** Packages that failed verification, set aside with the reason. Nothing reads them as packages. */
 export interface Quarantine {
-  /** Sets an upload aside; of one without a consent that covers it nothing of the record is kept. */
+  /** Sets an upload aside: its manifest, its consent and the reason. Nothing of the record is kept. */
   setAside(envelope: Envelope, refusal: Refusal): Promise<void>
   /** What was set aside, newest first. */
   all(study: string): Promise<QuarantineRow[]>
@@ -53,6 +53,8 @@ const mostOfAStudy = 1000
 
 const reasonOf = (folder: string): string => join(folder, 'reason.json')
 
+const ownerOf = (folder: string): string => join(folder, 'owner.json')
+
 export function openQuarantine({ places, clearing, keepFor }: QuarantineOptions): Quarantine {
   const quarantine: Quarantine = {
     async setAside(envelope: Envelope, refusal: Refusal): Promise<void> {
@@ -62,8 +64,12 @@ export function openQuarantine({ places, clearing, keepFor }: QuarantineOptions)
       try {
         await mkdir(join(made, 'parts'), { recursive: true, mode: 0o700 })
         await linkOrCopy(join(staging, 'manifest.json'), join(made, 'manifest.json'))
-        let bytes = 0
-        for (const { sha256, size } of keptOf(envelope, refusal)) {
+        // Who may withdraw is known also when the manifest has given its room up.
+        const { consent, withdrawalCommitment } = envelope
+        const owner: Owner = { consent, participant, withdrawalCommitment }
+        await writeDurably(ownerOf(made), JSON.stringify(owner))
+        let bytes = (await stat(join(made, 'manifest.json'))).size
+        for (const { sha256, size } of keptOf(envelope)) {
           const from = join(staging, 'parts', sha256)
           if ((await exists(join(made, 'parts', sha256))) || !(await exists(from))) continue
           await linkOrCopy(from, join(made, 'parts', sha256))
@@ -99,8 +105,11 @@ export function openQuarantine({ places, clearing, keepFor }: QuarantineOptions)
       return rows.sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0))
     },
 
-    owner: (study: string, digest: string): Promise<Owner | undefined> =>
-      ownerIn(places.aside(study, digest)),
+    async owner(study: string, digest: string): Promise<Owner | undefined> {
+      const folder = places.aside(study, digest)
+      const bytes = await readIfThere(ownerOf(folder))
+      return bytes ? (parseJsonBytes(bytes) as Owner | undefined) : ownerIn(folder)
+    },
 
     remove: (study: string, digest: string): Promise<void> => clearing.remove(places.aside(study, digest)),
 
@@ -136,6 +145,8 @@ export function openQuarantine({ places, clearing, keepFor }: QuarantineOptions)
         if (freed >= wanted) break
         const folder = places.aside(study, row.digest)
         await clearing.remove(join(folder, 'parts'))
+        // One of an earlier version has nothing else that says who may withdraw.
+        if (await exists(ownerOf(folder))) await clearing.remove(join(folder, 'manifest.json'))
         await writeReason(folder, { ...row, bytes: 0 })
         freed += row.bytes
       }
@@ -170,11 +181,9 @@ export function openQuarantine({ places, clearing, keepFor }: QuarantineOptions)
   return Object.freeze(quarantine)
 }
 
-// Without a consent that covers it, a record has no place here, also not aside; what can be looked at is the consent.
-function keptOf({ manifest, parts }: Envelope, { word }: Refusal): Envelope['parts'] {
-  if (word !== 'consent') return parts
-  return manifest ? parts.filter(({ path }) => path === 'consent.json') : []
-}
+// Reading ends at the first fault, so nobody knows whether the consent covers the rest. The sender still has all of it.
+const keptOf = ({ manifest, parts }: Envelope): Envelope['parts'] =>
+  manifest ? parts.filter(({ path }) => path === 'consent.json') : []
 
 const resourceFile = /^(records\/\d{2,4}\/)?([A-Z][A-Za-z]{0,63}-\d{4,8}\.ndjson|[a-z]+\.(json|ndjson))$/
 

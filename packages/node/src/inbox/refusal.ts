@@ -1,5 +1,6 @@
 /** The words of the protocol in which an inbox says no. */
 export type RefusalWord =
+  | 'busy'
   | 'consent'
   | 'digest'
   | 'full'
@@ -35,6 +36,7 @@ export type Finding =
   | 'consent-used'
 
 const statuses = {
+  busy: 429,
   consent: 422,
   digest: 422,
   full: 507,
@@ -53,6 +55,8 @@ const statuses = {
 export class Refusal extends Error {
   readonly word: RefusalWord
   readonly status: number
+  /** When to come again, in seconds. */
+  readonly retryAfter?: number
   readonly part?: string
   readonly missing?: readonly string[]
   /** For the study team; the sender is told the word and the part. */
@@ -70,6 +74,7 @@ export class Refusal extends Error {
     this.name = 'Refusal'
     this.word = word
     this.status = statuses[word]
+    if (word === 'busy') this.retryAfter = 30
     if (details.part !== undefined) this.part = details.part
     if (details.missing !== undefined) this.missing = details.missing
     if (details.finding !== undefined) this.finding = details.finding

@@ -360,13 +360,13 @@ test.each([
     await expect(httpDelivery({ url, key }).deliver(sealed)).rejects.toMatchObject({ code: 'SHARE_REFUSED' })
     const [row] = await inbox.quarantined('sleep')
     expect(row).toMatchObject({ digest, reason, part })
-    // Without a consent that covers it, not even what is sealed.
-    expect(row?.bytes === 0).toBe(reason === 'consent-narrow')
+    // Nothing but what is written on the outside.
+    expect(row?.bytes).toBe(sealed.manifestBytes.length)
     expect(await inbox.packages('sleep')).toEqual([])
   },
 )
 
-test('F19 a seal that opens with none of the study’s keys is set aside, whole and sealed', async () => {
+test('F19 a seal that opens with none of the study’s keys is set aside with the reason, and nothing that is sealed', async () => {
   const { inbox, url } = await open(keys.inbox)
   const study = studyAt(url)
   const consent = consentTo(study)
@@ -375,7 +375,7 @@ test('F19 a seal that opens with none of the study’s keys is set aside, whole 
   await expect(httpDelivery({ url, key }).deliver(sealed)).rejects.toMatchObject({ code: 'SHARE_REFUSED' })
   const [row] = await inbox.quarantined('sleep')
   expect(row).toMatchObject({ digest: pack.digest, reason: 'seal', part: 'sealed/0001.jwe' })
-  expect(row?.bytes).toBe(sealed.parts.reduce((sum, part) => sum + part.size, 0))
+  expect(row?.bytes).toBe(sealed.manifestBytes.length)
   expect(await inbox.packages('sleep')).toEqual([])
 })
 

@@ -31,9 +31,11 @@ export interface Staging {
   discard(digest: string): Promise<void>
   /** Forgets the uploads under a consent. */
   discardUnder(study: string, owner: Omit<Owner, 'participant'>): Promise<void>
-  /** Forgets uploads that nobody went on with. */
-  sweep(): Promise<void>
-  /** Bytes of every upload in full, arrived or not: what was promised room has it. */
+  /** Forgets uploads that nobody went on with, for a day or for so many milliseconds. */
+  sweep(after?: number): Promise<void>
+  /** How many uploads of a study are open. */
+  count(study: string, except: string): Promise<number>
+  /** Bytes of every upload in full with its manifest, arrived or not: what was promised room has it. */
   bytes(except: string): Promise<number>
 }
 
@@ -42,6 +44,12 @@ const staleAfter = 24 * 3_600_000
 
 /** What no further part can mend. */
 const hopeless: ReadonlySet<string> = new Set(['consent', 'manifest', 'withdrawn'])
+
+/** The room that an upload has been promised. */
+interface Promised {
+  readonly study: string
+  readonly bytes: number
+}
 
 export interface StagingOptions {
   readonly places: Places
@@ -57,10 +65,20 @@ export function openStaging({ places, clearing, setAside }: StagingOptions): Sta
   const full = new Set<string>()
   const gone = (digest: string): Refusal => new Refusal(full.has(digest) ? 'full' : 'unknown')
 
+  const opened = openedEnvelopes()
+  const promisedIn = (digest: string): string => join(places.staging(digest), 'promised.json')
+  // Beside the manifest, which may be large; an upload that was opened by an earlier version has only that.
+  const promiseOf = async (digest: string): Promise<Promised | undefined> => {
+    const found = parseJsonBytes((await readIfThere(promisedIn(digest))) ?? new Uint8Array())
+    if (isObject(found) && typeof found.bytes === 'number') return found as unknown as Promised
+    const manifest = await readIfThere(manifestOf(digest))
+    const envelope = manifest && (await opened.read(manifestOf(digest)).catch(() => undefined))
+    return envelope && { study: envelope.study, bytes: sizeOf(envelope) + manifest.length }
+  }
+
   const staging: Staging = {
     async find(study: string, digest: string): Promise<Envelope | undefined> {
-      const bytes = await readIfThere(manifestOf(digest))
-      const envelope = bytes && readEnvelope(bytes)
+      const envelope = await opened.read(manifestOf(digest))
       return envelope?.digest === digest && envelope.study === study ? envelope : undefined
     },
 
@@ -82,8 +100,10 @@ export function openStaging({ places, clearing, setAside }: StagingOptions): Sta
       full.delete(digest)
       await mkdir(partsOf(digest), { recursive: true, mode: 0o700 })
       // A package that is sealed anew has another seal around the same parts.
-      if (sealed || !(await staging.find(study, digest)))
-        await writeDurably(manifestOf(digest), manifestBytes)
+      if (!sealed && (await staging.find(study, digest))) return
+      const promised: Promised = { study, bytes: sizeOf(envelope) + manifestBytes.length }
+      await writeDurably(promisedIn(digest), JSON.stringify(promised))
+      await writeDurably(manifestOf(digest), manifestBytes)
     },
 
     async missing({ digest, parts }: Envelope): Promise<string[]> {
@@ -150,24 +170,71 @@ export function openStaging({ places, clearing, setAside }: StagingOptions): Sta
       }
     },
 
-    async sweep(): Promise<void> {
+    async sweep(after = staleAfter): Promise<void> {
       const of = (path: string): Promise<{ mtimeMs: number } | undefined> => stat(path).catch(() => undefined)
       for (const digest of await names(places.stagings)) {
         const touched = ((await of(partsOf(digest))) ?? (await of(places.staging(digest))))?.mtimeMs
-        if (touched !== undefined && Date.now() - touched > staleAfter) await staging.discard(digest)
+        if (touched !== undefined && Date.now() - touched > after) await staging.discard(digest)
       }
+    },
+
+    async count(study: string, except: string): Promise<number> {
+      let count = 0
+      for (const digest of await names(places.stagings))
+        if (digest !== except && (await promiseOf(digest))?.study === study) count++
+      return count
     },
 
     async bytes(except: string): Promise<number> {
       let bytes = 0
       for (const digest of await names(places.stagings)) {
         if (digest === except) continue
-        const manifest = parseJsonBytes((await readIfThere(manifestOf(digest))) ?? new Uint8Array())
-        if (isObject(manifest) && Array.isArray(manifest.parts))
-          bytes += sizeOf(manifest as unknown as Envelope)
+        bytes += (await promiseOf(digest))?.bytes ?? 0
       }
       return bytes
     },
   }
   return Object.freeze(staging)
+}
+
+const mostKept = 64
+const mostBytesKept = 32 * 1024 * 1024
+
+/** Manifests that were read already, those of late: every part of a package asks for the same one. */
+function openedEnvelopes(): { read(path: string): Promise<Envelope | undefined> } {
+  const kept = new Map<
+    string,
+    { readonly version: string; readonly bytes: number; readonly envelope: Envelope }
+  >()
+  // Another process may have written it anew, or removed it.
+  const versionOf = async (path: string): Promise<string | undefined> => {
+    const found = await stat(path, { bigint: true }).catch((error: unknown) => {
+      if (isMissing(error)) return undefined
+      throw error
+    })
+    return found && [found.ino, found.size, found.mtimeNs, found.ctimeNs].join(' ')
+  }
+  return {
+    async read(path: string): Promise<Envelope | undefined> {
+      const version = await versionOf(path)
+      const before = kept.get(path)
+      kept.delete(path)
+      if (version === undefined) return undefined
+      if (before?.version === version) {
+        kept.set(path, before)
+        return before.envelope
+      }
+      const bytes = await readIfThere(path)
+      if (!bytes) return undefined
+      const envelope = readEnvelope(bytes)
+      kept.set(path, { version, bytes: bytes.length, envelope })
+      let all = [...kept.values()].reduce((sum, one) => sum + one.bytes, 0)
+      for (const [oldest, one] of kept) {
+        if (kept.size <= mostKept && all <= mostBytesKept) break
+        kept.delete(oldest)
+        all -= one.bytes
+      }
+      return envelope
+    },
+  }
 }

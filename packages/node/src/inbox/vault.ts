@@ -46,10 +46,12 @@ export interface Vault {
 export interface VaultOptions extends HoldingsOptions {
   readonly maxBytes: number
   readonly quotaBytes: number
+  /** Most uploads of one study that are open. */
+  readonly maxOpen: number
 }
 
 export function openVault(options: VaultOptions): Vault {
-  const { maxBytes, quotaBytes, openKeys, nameOf } = options
+  const { maxBytes, quotaBytes, maxOpen, openKeys, nameOf } = options
   const holdings = openHoldings(options)
   const { places, lock, turn, clearing, staging, quarantine, packages } = holdings
   const { tombstones, withdrawals, lists, opener } = holdings
@@ -66,6 +68,14 @@ export function openVault(options: VaultOptions): Vault {
 
   const used = async (except: string): Promise<number> =>
     (await packages.bytes()) + (await quarantine.bytes()) + (await staging.bytes(except))
+
+  /** An upload that nobody went on with for an hour gives its place to one that wants it. */
+  const checkPlace = async (study: string, digest: string): Promise<void> => {
+    const taken = (): Promise<number> => staging.count(study, digest)
+    if ((await taken()) < maxOpen) return
+    await staging.sweep(3_600_000)
+    if ((await taken()) >= maxOpen) throw new Refusal('busy')
+  }
 
   /** A consent to share once covers one package: another under it is refused, and the same again is not another. */
   const checkOnlyOne = async (envelope: Envelope): Promise<void> => {
@@ -95,10 +105,12 @@ export function openVault(options: VaultOptions): Vault {
       }
       await staging.sweep()
       const limited = quotaBytes < Number.POSITIVE_INFINITY
+      const wanted = size + manifestBytes.length
       const stage = (): Promise<Opened> =>
         staging.orDiscard(envelope, async () => {
+          await checkPlace(study, digest)
           // What was set aside keeps no participant's package out.
-          if (limited && !(await quarantine.makeRoom((await used(digest)) + size - quotaBytes)))
+          if (limited && !(await quarantine.makeRoom((await used(digest)) + wanted - quotaBytes)))
             throw new Refusal('full')
           await staging.begin(envelope, manifestBytes)
           // Withdrawn since it was asked above: whoever withdrew may have looked before this was there.
@@ -108,7 +120,7 @@ export function openVault(options: VaultOptions): Vault {
           return { kind: 'open', digest, missing, ...sealed }
         })
       // One at a time where room is promised, so that it is not promised twice.
-      return limited ? lock('quota', stage) : stage()
+      return lock('quota', stage)
     },
 
     put: staging.put,
