@@ -19,6 +19,10 @@ export interface InboxStudy {
   /**
    * A secret of 24 or more characters. With it lists, the status page and `stored` show a pseudonym in place of the
    * name that the portal uses, and consents are read without their signature. Another key makes other pseudonyms.
+   *
+   * It hides names that nobody can guess: the names that the portal gives must hold 128 random bits. The digest by which
+   * lists and deletions name a package was made with the name of the participant and their consent in it, so whoever can
+   * guess both, such as `p-0042` and a signature, can try them until the digest is the same.
    */
   readonly pseudonymKey?: string
 }

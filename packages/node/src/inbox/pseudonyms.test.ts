@@ -2,12 +2,12 @@ import { createHmac } from 'node:crypto'
 import { expect, test } from 'vitest'
 import { createInbox } from './index.js'
 import { desks, teamKey } from './test-support/desk.js'
-import { makePackage } from './test-support/make-package.js'
+import { makePackage, sha256 } from './test-support/make-package.js'
 
 const open = desks()
 const pseudonymKey = 'a-secret-of-the-study-team-2026'
 const participant = 'ada@example.org'
-const consent = { givenBy: { name: 'Byron Canary', relationship: 'father' } }
+const consent = { givenBy: { name: 'Byron Canary', relationship: 'father' }, replaces: 'e'.repeat(64) }
 const wrong = { 'records/01/Condition-0001.ndjson': '{"resourceType":"Goal"}\n\n' }
 
 test('F19 with a key of pseudonyms a study team sees the name of the portal nowhere', async () => {
@@ -45,6 +45,15 @@ test('F19 with a key of pseudonyms a study team sees the name of the portal nowh
       givenBy: { relationship: 'father' },
     })
     expect(texts['consent.json']).not.toContain('Canary')
+    // Nothing that was made from the name of the portal, so that no guess at it can be tried.
+    const { consent: agreed, parts } = pack.manifest
+    const told = parts.find((part) => part.path === 'consent.json')
+    const original = JSON.parse(kept.parts.get('consent.json') ?? '') as { digest: string }
+    for (const made of [original.digest, kept.manifest.consent.sha256, 'e'.repeat(64)])
+      expect(JSON.stringify([texts, pack.manifest])).not.toContain(made)
+    // What the manifest says of the consent is true of the one that is read.
+    expect(sha256(texts['consent.json'] ?? '')).toBe(agreed.sha256)
+    expect(told).toMatchObject({ sha256: agreed.sha256, size: texts['consent.json']?.length })
     // Everything else is as it was sent.
     const path = 'records/01/Condition-0001.ndjson'
     expect(texts[path]).toBe(kept.parts.get(path))

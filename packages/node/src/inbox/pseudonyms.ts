@@ -1,8 +1,9 @@
 import { createHmac } from 'node:crypto'
 import type { ConsentDocument, Manifest } from '@s4s/core'
 import { parseJsonBytes } from '../json.js'
+import { sha256 } from './disk.js'
 import type { InboxStudy } from './keys.js'
-import type { StoredPackage } from './stored.js'
+import { type StoredPackage, wholeOf } from './stored.js'
 
 /** The name under which a study team sees a participant; without a key of the study the one that the portal uses. */
 export type Naming = (study: string, participant: string) => string
@@ -30,26 +31,45 @@ export function namingBy(studies: readonly InboxStudy[]): Naming {
   }
 }
 
-/** A stored package under another name: in its manifest and in its consent, from which the signature goes as well. */
-export function renamed(pack: StoredPackage, name: string): StoredPackage {
+/**
+ * A stored package under another name: in its manifest and in its consent, from which the signature goes as well, and
+ * every digest that was made with the old name. The manifest says the digest and the size of the consent as it is read.
+ */
+export async function renamed(pack: StoredPackage, name: string): Promise<StoredPackage> {
   if (name === pack.participant) return pack
-  const manifest: Manifest = { ...pack.manifest, participant: name }
+  const { path: agreed } = pack.manifest.consent
+  const rewritten = async (): Promise<Uint8Array> => withoutNames(await wholeOf(pack.read(agreed)), name)
+  // One that the disk has damaged is told when it is read.
+  const bytes = await rewritten().catch(() => new Uint8Array())
+  const digest = sha256(bytes)
+  const manifest: Manifest = {
+    ...pack.manifest,
+    participant: name,
+    consent: { ...pack.manifest.consent, sha256: digest },
+    parts: pack.manifest.parts.map((part) =>
+      part.path === agreed ? { ...part, sha256: digest, size: bytes.length } : part,
+    ),
+  }
   return Object.freeze({
     ...pack,
     participant: name,
     manifest,
     async *read(path: string) {
-      if (path !== manifest.consent.path) return yield* pack.read(path)
-      const chunks: Uint8Array[] = []
-      for await (const chunk of pack.read(path)) chunks.push(chunk)
-      yield Buffer.from(JSON.stringify(withoutNames(Buffer.concat(chunks), name)))
+      if (path === agreed) yield await rewritten()
+      else yield* pack.read(path)
     },
   })
 }
 
-// What was agreed to stays; who wrote their name under it does not.
-function withoutNames(bytes: Uint8Array, participant: string): Partial<ConsentDocument> {
-  const { signature: _, givenBy, ...rest } = parseJsonBytes(bytes) as ConsentDocument
+// What was agreed to stays; who wrote their name under it does not, nor a digest that a guess could be tried on.
+function withoutNames(bytes: Uint8Array, participant: string): Uint8Array {
+  const {
+    signature: _,
+    digest: __,
+    replaces: ___,
+    givenBy,
+    ...rest
+  } = parseJsonBytes(bytes) as ConsentDocument
   const proxy = givenBy === undefined ? {} : { givenBy: { name: '', relationship: givenBy.relationship } }
-  return { ...rest, ...proxy, participant }
+  return Buffer.from(JSON.stringify({ ...rest, ...proxy, participant }))
 }
