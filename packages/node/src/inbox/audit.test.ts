@@ -97,7 +97,7 @@ test('F21 inboxes on one folder that are killed at any moment leave one unbroken
   await Promise.all(all)
   const found = await desk.inbox.verifyAudit()
   expect(found.ok).toBe(true)
-  expect(found.lines).toBeGreaterThan(90)
+  expect(found.lines).toBeGreaterThanOrEqual(90)
 }, 60_000)
 
 test('F21 who reads packages is in the audit, and no one’s name is', async () => {
