@@ -148,7 +148,6 @@ export {
   type SealedManifest,
   seal,
 } from './study/seal.js'
-export type { Withheld, WithheldReason } from './study/select.js'
 export { type SensitiveCategory, sensitiveCategories, sensitivityOf } from './study/sensitive.js'
 export {
   readShare,
@@ -176,6 +175,7 @@ export {
   type Study,
 } from './study/study.js'
 export { loadStudy, readStudy, type StudyDocument, studyDocument } from './study/study-document.js'
+export type { Withheld, WithheldReason } from './study/withheld.js'
 
 // 4. withdraw
 

@@ -107,6 +107,7 @@ export function createTokenKeeper(key: string, world: ConnectionWorld): TokenKee
     const sentAt = current.refreshSentAt ?? clock.now()
     // A store that is full after the server has answered costs nothing while this process lives.
     const keep = async (next: StoredConnection): Promise<void> => {
+      held = next
       if (await attempt(() => save(next))) unsaved.delete(key)
       else unsaved.set(key, { ...next, refreshSentAt: sentAt })
     }

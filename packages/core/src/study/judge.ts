@@ -3,8 +3,9 @@ import { isObject, parseJson, stringAt } from '../util/json.js'
 import { datedWithin } from './dated.js'
 import { itemKey } from './item-key.js'
 import { referencesIn } from './references.js'
-import type { Terms, WithheldReason } from './select.js'
+import type { Terms } from './select.js'
 import { sensitivityOf } from './sensitive.js'
+import { toldReasons, type WithheldReason } from './withheld.js'
 
 /** What is withheld of a record, and why. */
 export interface Verdicts {
@@ -29,9 +30,8 @@ export function judged(records: readonly PatientRecord[], terms: Terms): readonl
 
 /** What of a resource others need to know. */
 interface Node {
-  readonly key: string
   readonly sensitive: boolean
-  /** `Type/id` of all that it points to. */
+  /** Names of all that it points to. */
   readonly references: readonly string[]
   /** Of these, what it is made of. */
   readonly parts: readonly string[]
@@ -50,16 +50,14 @@ function graphOf(records: readonly PatientRecord[], { withhold }: Terms): Graph 
     for (const type of Object.keys(record.types()))
       for (const line of record.lines(type)) {
         const resource = parseJson(line)
-        const key = `${type}/${stringAt(resource, 'id') ?? ''}`
-        const name = nameOf(record, key)
+        const name = nameOf(record, `${type}/${stringAt(resource, 'id') ?? ''}`)
+        const named = (targets: readonly string[]): string[] => targets.map((one) => nameOf(record, one))
+        // Another record of the same server may hold it as it was at another time: all of that is known of it.
         const known = nodes.get(name)
         nodes.set(name, {
-          key,
           sensitive: known?.sensitive === true || isSensitive(line, resource),
-          references: [...(known?.references ?? []), ...referencesIn(resource)].map((one) =>
-            nameOf(record, one),
-          ),
-          parts: [...(known?.parts ?? []), ...partsOf(resource)].map((one) => nameOf(record, one)),
+          references: [...(known?.references ?? []), ...named(referencesIn(resource))],
+          parts: [...(known?.parts ?? []), ...named(partsOf(resource))],
         })
       }
   return nodes
@@ -122,7 +120,7 @@ function verdictsOf(
     const { type, at } = lineOf.get(key) as { type: string; at: number }
     places.set(type, (places.get(type) ?? new Set()).add(at))
   }
-  const silent = [...reasons].filter(([, reason]) => reason === 'sensitive' || reason === 'left-out')
+  const silent = [...reasons].filter(([, reason]) => !toldReasons.has(reason))
   const iss = nameOf(record, '')
   const others = [...sensitive].filter((name) => name.startsWith(iss)).map((name) => name.slice(iss.length))
   return { reasons, places, gone: new Set([...silent.map(([key]) => key), ...others]) }

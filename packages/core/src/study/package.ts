@@ -8,10 +8,11 @@ import { termsOf, withinLookBack } from './choices.js'
 import { allowedBy, type ConsentRecord, consentBytes } from './consent.js'
 import { provenanceOf } from './provenance.js'
 import type { Removal } from './removals.js'
-import { type Selection, selectFrom, type Terms, toldReasons, type Withheld } from './select.js'
+import { type Selection, selectFrom, type Terms } from './select.js'
 import type { Study } from './study.js'
 import { type ToldCompleteness, toldCompleteness, toldIssues } from './told.js'
 import { version } from './version.js'
+import { toldReasons, type Withheld } from './withheld.js'
 
 /** One file of a package. */
 export interface PackagePart {

@@ -6,8 +6,9 @@ import { type Choices, termsOf } from './choices.js'
 import { dayOf } from './dated.js'
 import { itemKey } from './item-key.js'
 import type { Removal } from './removals.js'
-import { type Selection, selectFrom, type Withheld, type WithheldReason } from './select.js'
+import { type Selection, selectFrom } from './select.js'
 import type { Study } from './study.js'
+import type { Withheld, WithheldReason } from './withheld.js'
 
 /** One resource, as a participant would look at it before sharing. */
 export interface ReviewItem {

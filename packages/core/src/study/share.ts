@@ -11,9 +11,9 @@ import type { Outbox } from './outbox.js'
 import { createPackage, type Package } from './package.js'
 import { checkReceipt, type Receipt, readReceipt } from './receipt.js'
 import { seal } from './seal.js'
-import type { Withheld, WithheldReason } from './select.js'
 import { verifyReceipt } from './signature.js'
 import type { Study } from './study.js'
+import type { Withheld, WithheldReason } from './withheld.js'
 
 export interface ShareOptions {
   readonly study: Study

@@ -84,6 +84,18 @@ test('F13 what points to something withheld in another record of the same server
   expect(text).not.toMatch(/A tablet|depression/)
 })
 
+test('F13 what pointed to something withheld in an earlier record is known by it in a later one', async () => {
+  const { reasonReference: _, ...later } = drug
+  const [one, other] = [await recordOf([depression, drug]), await recordOf([later])]
+  for (const records of [
+    [one, other],
+    [other, one],
+  ]) {
+    const { text } = await packed(records, { withhold: ['mental-health'] })
+    expect(text).not.toContain('A tablet')
+  }
+})
+
 test('F13 the answers of a questionnaire go with it, and the other results of a report stay', async () => {
   const panel = {
     ...{ resourceType: 'Observation', id: 'panel', category: [{ coding: [{ code: 'laboratory' }] }] },
