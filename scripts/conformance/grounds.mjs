@@ -5,7 +5,7 @@ const kinds = [
   ['the sandbox (oidc-provider)', /^@s4s\/sandbox|\/town\.js$/],
   ['a scripted server over sockets', /test-support\/(ehr|server)\.js$|^node:(http|https|net|tls)$/],
   ['a simulated browser', /^\.\.\/test-support\/browser\.js$/],
-  ['a real Postgres and PGlite', /^@electric-sql\/pglite$|test-support\/postgres\.js$/],
+  ['a real Postgres and PGlite', /^@electric-sql\/pglite$|test-support\/(postgres|databases)\.js$/],
   ['a FHIR server (Medplum)', /test-support\/fhir-server\.js$/],
   ['an object store (s3rver)', /test-support\/object-storage\.js$|^@aws-sdk\/client-s3$/],
   ['the published R4 definitions', /test-support\/validator\.js$/],
@@ -17,7 +17,7 @@ const kinds = [
 ]
 // Nothing that reaches out of the process.
 const pure =
-  /^(vitest|fast-check|fflate|happy-dom|jose|papaparse|.*test-support\/packed\.js|(?!.*test-support)\..*|node:(assert.*|buffer|crypto|module|os|path|url|util|v8|vm|zlib))$/
+  /^(vitest|fast-check|fflate|happy-dom|jose|papaparse|.*test-support\/(packed|seeded)\.js|(?!.*test-support)\..*|node:(assert.*|buffer|crypto|module|os|path|url|util|v8|vm|zlib))$/
 
 /**
  * In words; throws for a file of which it cannot be told.

@@ -1,5 +1,6 @@
 import { type Sandbox, startSandbox } from '@s4s/sandbox'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { seeded } from '../test-support/seeded.js'
 import { ambientClock } from './ambient.js'
 import { type Client, type Connection, createClient, type Store, usCore } from './index.js'
 import type { Fetch, Platform } from './ports.js'
@@ -28,17 +29,6 @@ async function connect(client: Client): Promise<Connection> {
 const hurried: Platform['clock'] = {
   now: ambientClock.now,
   sleep: (milliseconds, signal) => ambientClock.sleep(milliseconds / 100, signal),
-}
-
-/** Numbers in [0, 1), the same for the same seed. */
-function seeded(seed: number): () => number {
-  let state = seed * 2654435761
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
 }
 
 const never = new Promise<never>(() => {})

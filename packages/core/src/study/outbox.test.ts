@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { seeded } from '../../test-support/seeded.js'
 import { ambientClock, ambientCrypto } from '../ambient.js'
 import { SmartError } from '../errors.js'
 import { usCore } from '../plans/index.js'
@@ -312,17 +313,6 @@ test('two tabs that flush at once send each notice once', async () => {
 const hurried: Platform['clock'] = {
   now: ambientClock.now,
   sleep: (milliseconds, signal) => ambientClock.sleep(milliseconds / 1000, signal),
-}
-
-/** Numbers in [0, 1), the same for the same seed. */
-function seeded(seed: number): () => number {
-  let state = seed * 2654435761
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
 }
 
 test('G20 T72 through an unreliable inbox, and an app that is killed in between, 100 of 100 notices arrive', async () => {

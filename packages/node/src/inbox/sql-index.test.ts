@@ -1,30 +1,17 @@
 import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { PGlite } from '@electric-sql/pglite'
 import pg from 'pg'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { noPostgres, startPostgres, type TestPostgres } from '../test-support/postgres.js'
+import { describe, expect, test } from 'vitest'
+import { databases } from '../test-support/databases.js'
+import { noPostgres, startPostgres } from '../test-support/postgres.js'
 import type { Sql } from './index.js'
 import { type Desk, type DeskOptions, desks } from './test-support/desk.js'
 import { type Made, makePackage } from './test-support/make-package.js'
 
+const open = desks()
 if (noPostgres !== undefined) console.warn(`Skipped: ${noPostgres}`)
 
-const open = desks()
-const lite = new PGlite()
-let server: TestPostgres | undefined
-beforeAll(async () => {
-  if (noPostgres === undefined) server = await startPostgres()
-}, 60_000)
-afterAll(async () => {
-  await lite.close()
-  await server?.stop()
-})
-
-const databases: [string, () => Sql, string | undefined][] = [
-  ['PGlite', () => lite as Sql, undefined],
-  ['Postgres', () => (server as TestPostgres).pool(), noPostgres],
-]
+const { all } = databases()
 let schemas = 0
 const weight = (id: string, value = 70) => ({
   ...{
@@ -41,7 +28,7 @@ const twice = (consent: string, participant = 'p-1'): Made =>
     more: { north: [weight('a')], south: [weight('b')] },
   })
 
-for (const [name, database, missing] of databases) {
+for (const [name, database, missing] of all) {
   describe.skipIf(missing !== undefined)(name, () => {
     const fresh = () => ({ index: database(), indexSchema: `inbox_${++schemas}` })
     const allOf = async ({ inbox }: Desk) => ({

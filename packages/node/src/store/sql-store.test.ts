@@ -1,36 +1,23 @@
 import { randomBytes } from 'node:crypto'
-import { PGlite } from '@electric-sql/pglite'
 import type { Store } from '@s4s/core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { noPostgres, startPostgres, type TestPostgres } from '../test-support/postgres.js'
+import { describe, expect, test } from 'vitest'
+import { databases } from '../test-support/databases.js'
+import { noPostgres } from '../test-support/postgres.js'
 import { storeContract } from '../test-support/store-contract.js'
 import { type KeyWrapping, localKey } from './key-wrapping.js'
 import type { Sql } from './sql.js'
 import { type SqlStoreOptions, sqlStore } from './sql-store.js'
 
-if (noPostgres !== undefined) console.warn(`Skipped: ${noPostgres}`)
-
 const secret = (): string => randomBytes(32).toString('base64')
 const keys = localKey('k1', secret())
 
-const lite = new PGlite()
-let server: TestPostgres | undefined
-beforeAll(async () => {
-  if (noPostgres === undefined) server = await startPostgres()
-}, 60_000)
-afterAll(async () => {
-  await lite.close()
-  await server?.stop()
-})
+if (noPostgres !== undefined) console.warn(`Skipped: ${noPostgres}`)
 
-const databases: [string, () => Sql, string | undefined][] = [
-  ['PGlite', () => lite as Sql, undefined],
-  ['Postgres', () => (server as TestPostgres).pool(), noPostgres],
-]
+const { all, lite, postgres } = databases()
 let made = 0
 const freshSchema = (): string => `s4s_${++made}`
 
-for (const [name, open, missing] of databases) {
+for (const [name, open, missing] of all) {
   describe.skipIf(missing !== undefined)(name, () => {
     const make = (options: Partial<SqlStoreOptions> = {}) =>
       sqlStore(open(), { keys, schema: freshSchema(), ...options })
@@ -174,7 +161,7 @@ for (const [name, open, missing] of databases) {
 }
 
 test.each(['', 'public; DROP TABLE x', 'Weiß', 'a'.repeat(64)])('the schema %j is refused', (schema) => {
-  expect(() => sqlStore(lite as Sql, { keys, schema })).toThrow(TypeError)
+  expect(() => sqlStore(lite, { keys, schema })).toThrow(TypeError)
 })
 
 test.each([undefined, '', 'short', 'x'.repeat(60)])('a key of %j is refused', (value) => {
@@ -184,7 +171,7 @@ test.each([undefined, '', 'short', 'x'.repeat(60)])('a key of %j is refused', (v
 test.skipIf(noPostgres !== undefined)(
   'F81 where transactions are serialised and come between each other, every write goes through',
   async () => {
-    const pool = (server as TestPostgres).pool({
+    const pool = postgres().pool({
       max: 8,
       options: '-c default_transaction_isolation=serializable',
     })

@@ -1,32 +1,19 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { PGlite } from '@electric-sql/pglite'
 import { ambientClock, ambientFetch } from '@s4s/core'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { migrate, type Sql } from '../store/sql.js'
-import { noPostgres, startPostgres, type TestPostgres } from '../test-support/postgres.js'
+import { describe, expect, test } from 'vitest'
+import { migrate } from '../store/sql.js'
+import { databases } from '../test-support/databases.js'
+import { noPostgres } from '../test-support/postgres.js'
 import { pacedFetch } from './paced-fetch.js'
 import { workerTables } from './tables.js'
 import { createTraffic, type Traffic, type Turn } from './traffic.js'
 
 if (noPostgres !== undefined) console.warn(`Skipped: ${noPostgres}`)
 
-const lite = new PGlite()
-let server: TestPostgres | undefined
-beforeAll(async () => {
-  if (noPostgres === undefined) server = await startPostgres()
-}, 60_000)
-afterAll(async () => {
-  await lite.close()
-  await server?.stop()
-})
+const { all } = databases()
 
-const databases: [string, () => Sql, string | undefined][] = [
-  ['PGlite', () => lite as Sql, undefined],
-  ['Postgres', () => (server as TestPostgres).pool(), noPostgres],
-]
-
-for (const [name, open, missing] of databases) {
+for (const [name, open, missing] of all) {
   describe.skipIf(missing !== undefined)(`traffic that is agreed on in ${name}`, () => {
     const make = async (): Promise<Traffic> => {
       const sql = open()
